@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codesign.compiler import worst_accumulator_bits
+from codesign.compiler import table_count, worst_accumulator_bits
 from codesign.results import UserError
 from models.data.layout import Layout
 from models.data.values import InputRange
@@ -255,12 +255,20 @@ def read_input(node: Node) -> InputRange:
 def read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation) -> NpuConfig:
     """Return the NPU of the block ``npu`` of a design file; None stands for a missing block.
 
-    Parameters that are not said have the defaults of NpuConfig, with two exceptions:
-    activation_bits has the width of the network's widest activations, and accumulator_bits is
-    raised, as far as its range goes, to what no weights can overflow. Raises YamlError.
+    Parameters that are not said have the defaults of NpuConfig, with exceptions: activation_bits
+    has the width of the network's widest activations, accumulator_bits is raised, as far as its
+    range goes, to what no weights can overflow, and networks with activation functions get
+    activation_tables, and channel_depth for them. Raises YamlError.
     """
     given = node.mapping() if node else {}
     widest = {"activation_bits": bits.widest_activation(quantisation, graph)}
+    tables = table_count(shape_only(graph, quantisation, RANGES["scale_bits"][0]))
+    if tables:
+        depth = tables << widest["activation_bits"]
+        widest |= {
+            "activation_tables": tables,
+            "channel_depth": max(depth, NpuConfig.channel_depth),
+        }
     derived: dict[str, Any] = {k: v for k, v in widest.items() if k not in given}
     npu = build(node, NpuConfig, **derived) if node else NpuConfig(**derived)
     if "accumulator_bits" in given:

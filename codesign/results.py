@@ -65,6 +65,9 @@ AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
 have fitted."""
+MOVES = ("bits", "channels", "zeros")
+"""What may be changed of a network that a search starts from: bits of weights and activations,
+channels that are cut, N:M patterns of layers. The NPU is chosen in any case."""
 FINETUNE = 3
 """Epochs of fine-tuning where none are asked for."""
 STUDY = "explore"
@@ -122,10 +125,12 @@ class SearchSettings:
     networks: int = 14
     """Number of networks that are trained briefly and compared."""
     network: str | None = None
-    """Network folder (codesign import) or file of weights (codesign train) whose bits and NPU are
-    searched; None: networks are."""
+    """Network folder (codesign import), file of weights (codesign train), or run or build folder
+    (codesign explore) whose bits, channels and NPU are searched; None: networks are."""
     finetune: int = FINETUNE
     """Epochs of fine-tuning of each finalist of a search with ``network``; 0: calibrated only."""
+    moves: str = ",".join(MOVES)
+    """Which of MOVES a search with ``network`` may make, with commas between them."""
     warm_start: tuple[str, ...] = ()
     """Folders of earlier searches, whose trained networks say what to expect of others."""
     finish: int = 4

@@ -118,6 +118,11 @@ class NpuConfig(DerivedSizes[int]):
     bits: 1..8, or 0 if there is none. Such codes are stored as digits of ``activation_bits`` bits,
     and the layer takes so many passes for each of them; its weights must fit as many digits.
     Requires ``weight_digit_bits`` * (``wide_input_passes`` - 1) <= ``activation_bits``."""
+    activation_tables: int = 0
+    """Look-up tables of a code for each code, 0, 1, 2, 4 or 8: layers with an activation function
+    (sigmoid, tanh, SiLU, ...) replace their results by it. Every post unit has them in a memory of
+    ``activation_tables << activation_bits`` words of ``activation_bits`` bits, 2 cycles of latency;
+    the host writes them with the channel table, which must have as many words."""
 
     def __post_init__(self) -> None:
         for name in FLAGS:

@@ -29,6 +29,9 @@ FLAGS = ("memory_tiles", "binary_weights")
 """Boolean parameters; 0 and 1 in files."""
 DEPTHWISE_TAPS = (1, 3)
 WIDE_INPUT_PASSES = tuple(range(9))
+ACTIVATION_TABLES = (0, 1, 2, 4, 8)
+TABLE_POSITION = 24
+"""Lowest bit of an entry of the activation tables in a word of multiplier and shift."""
 LEAST_REUSE_LANES = 4
 """Fewest lanes with ``depthwise_taps`` 3: the two reused kernel columns take lanes outside the
 lane pair of the newest one."""
@@ -39,12 +42,13 @@ CHOICES: dict[str, tuple[int | str, ...]] = {
     **dict.fromkeys(FLAGS, (False, True)),
     "depthwise_taps": DEPTHWISE_TAPS,
     "wide_input_passes": WIDE_INPUT_PASSES,
+    "activation_tables": ACTIVATION_TABLES,
     "sparsity": tuple(SPARSITIES),
 }
 """Allowed values of each parameter that has a fixed set of them."""
 OPTIONS = (
     "sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights",
-    "wide_input_passes",
+    "wide_input_passes", "activation_tables",
 )  # fmt: skip
 """Parameters that an NPU's hash and files leave out at their default, so that adding one does not
 change the hash of an NPU that does not use it."""
@@ -174,6 +178,13 @@ def _check_options(values: Values) -> None:
         _check_needs(values, BINARY_NEEDS, "npu.binary_weights")
     if values["wide_input_passes"]:
         _check_wide_inputs(values)
+    tables = _number(values, "activation_tables") << _number(values, "activation_bits")
+    if tables > _number(values, "channel_depth"):
+        raise ConfigError(
+            f"npu.channel_depth must be at least {tables} with npu.activation_tables "
+            f"{values['activation_tables']} and npu.activation_bits {values['activation_bits']}, "
+            f"not {values['channel_depth']}"
+        )
 
 
 def _check_wide_inputs(values: Values) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
     if opcode is Opcode.EMIT:
         body = (f["chunks"] + 1) * (1 + config.post_units)
     elif opcode is Opcode.LAYER:
-        body = _layer_cycles(config, instruction)
+        body = layer_body_cycles(config, *layer_work(f))
     else:
         words = f["last_strip"] * f["strip_words"] + f["last_words"]
         beats = f["beats"] + 1
@@ -123,14 +123,24 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
     return overhead_cycles(config, opcode) + body
 
 
-def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
-    """Return ``layer_body_cycles`` of a LAYER instruction, from its fields."""
-    f = instruction.fields
-    taps = _product(f, *_TAP_LEVELS)
-    tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
-    drain = _product(f, "drain_pixels", "drain_chunks")
-    fills, rows = max(f.get("reuse", 0) - 1, 0), _product(f, "out_rows", "out_groups")
-    return layer_body_cycles(config, taps, tiles - fills * rows, drain, fills, rows)
+class LayerWork(NamedTuple):
+    """Work of a LAYER, in the numbers of ``layer_body_cycles``. Made by ``layer_work``."""
+
+    taps: int
+    tiles: int
+    drain: int
+    fills: int
+    rows: int
+
+
+def layer_work(fields: Mapping[str, int]) -> LayerWork:
+    """Return the work of a LAYER instruction with these fields."""
+    tiles = _product(fields, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
+    fills, rows = max(fields.get("reuse", 0) - 1, 0), _product(fields, "out_rows", "out_groups")
+    return LayerWork(
+        _product(fields, *_TAP_LEVELS), tiles - fills * rows,
+        _product(fields, "drain_pixels", "drain_chunks"), fills, rows,
+    )  # fmt: skip
 
 
 def layer_body_cycles(

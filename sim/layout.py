@@ -178,16 +178,16 @@ def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
 def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32]:
     """Return the outputs, int32 (classes,), in the beats that an EMIT sends, one a beat.
 
-    Those of a map are in the order of channels, rows and columns. Beats of channels that the
-    layout's ``shape`` lacks are ignored. Raises LayoutError if the number of beats is not
-    ``layout["beats"]``.
+    Those of a map are in the order of channels, rows and columns, or in the layout's own. Beats of
+    channels that the layout's ``shape`` lacks are ignored. Raises LayoutError if the number of
+    beats is not ``layout["beats"]``.
     """
     if beats.shape != (layout["beats"],):
         raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
     channels, rows, columns = layout["shape"]
     tiles = beats.astype(np.uint32).view(np.int32)
     tiles = tiles.reshape(-1, rows, columns, layout["tile_channels"]).transpose(0, 3, 1, 2)
-    return tiles.reshape(-1, rows, columns)[:channels].reshape(-1)
+    return _ordered(layout, tiles.reshape(-1, rows, columns)[:channels].reshape(-1))
 
 
 def real(layout: Layout, outputs: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -197,8 +197,13 @@ def real(layout: Layout, outputs: NDArray[np.int32]) -> NDArray[np.float64]:
     """
     channels, rows, columns = layout["shape"]
     steps = np.repeat(np.broadcast_to(np.array(layout["scale"]), channels), rows * columns)
-    values: NDArray[np.float64] = outputs * steps
+    values: NDArray[np.float64] = outputs * _ordered(layout, steps)
     return values
+
+
+def _ordered(layout: Layout, values: NDArray[Any]) -> NDArray[Any]:
+    """Return values of channels, rows and columns in the order of the layout's outputs."""
+    return values[np.asarray(layout["order"])] if "order" in layout else values
 
 
 def _word_bits(layout: Layout) -> int:

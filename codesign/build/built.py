@@ -125,10 +125,7 @@ def of_network(found: NetworkFolder, network: IntegerNetwork) -> BuiltNetwork:
 
     That is for an input or output whose values lie in an order of their own.
     """
-    if found.output.order is not None:
-        raise UserError(
-            f"output {found.output.name}: its values lie otherwise than those of the last layer"
-        )
+    imported.check_output(found.output)
     classes = tuple(map(str, range(network.classes)))
     mapping = imported.input_range(found.input)
     return BuiltNetwork(network, classes, mapping, None, npu_file.CLOCK_MHZ, found.pixels)

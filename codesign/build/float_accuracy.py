@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.build import npu_file, other_data
+from codesign.build import imported, npu_file, other_data
 from codesign.build.built import BuiltNetwork
 from codesign.build.evaluation import TEST, Evaluation
 from codesign.build.floating import Subject
@@ -81,6 +81,7 @@ def evaluate(
     from models.calibration import loading  # torch takes seconds to import
 
     assert found.floating is not None
+    imported.check_output(found.output)
     blank = shape_only(found.floating.graph, Quantisation(), 8)
     classes = tuple(map(str, range(blank.classes)))
     network = BuiltNetwork(blank, classes, PIXELS, None, npu_file.CLOCK_MHZ, found.pixels)

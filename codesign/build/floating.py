@@ -166,6 +166,7 @@ def prepare(
     from models.training.loop import check_match  # torch takes seconds to import
 
     assert found.floating is not None
+    imported.check_output(found.output)
     dataset = pipeline.load_data(spec, data_dir, seed, progress)
     check_match(found.floating.graph, dataset)
     values = dataset.input_range
@@ -242,7 +243,7 @@ def choose_bits(subject: Subject, bits: Bits, base: Quantisation) -> tuple[Quant
     if bits.average is None:
         return base, notes
     changes = choice.weight_changes(subject.network, bits.weights)
-    effects = sensitivity.sensitivity(subject.network, changes, examples)
+    effects = sensitivity.sensitivity(subject.network, changes, examples, subject.zero_point)
     counts = choice.weight_counts(subject.network)
     found = choice.mixed(effects, counts, bits.average, base)
     average = choice.average_bits(found, counts)

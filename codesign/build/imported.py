@@ -15,14 +15,14 @@ import numpy as np
 
 from codesign import design as designs
 from codesign.build import npu_file
-from codesign.compiler import accumulator_bits, minimal_depths
+from codesign.compiler import accumulator_bits, minimal_depths, table_count
 from codesign.design import Design
 from codesign.results import UserError
 from models.data.values import InputRange
 from models.files import yaml_io
 from models.files.nodes import build
 from models.importing import folder
-from models.importing.ends import InputEnd
+from models.importing.ends import InputEnd, OutputEnd
 from models.importing.folder import NetworkFolder
 from models.importing.imports import Source
 from models.integer.network import IntegerNetwork
@@ -138,6 +138,12 @@ def check_input(end: InputEnd) -> None:
         raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
 
 
+def check_output(end: OutputEnd) -> None:
+    """Raise UserError for outputs that are no classes in their order."""
+    if end.order is not None:
+        raise UserError(f"output {end.name}: its values lie otherwise than those of the last layer")
+
+
 def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:
     """Return the design of a network folder on the NPU of a file, and its network.
 
@@ -166,14 +172,25 @@ def on(
 
 
 def widths(network: IntegerNetwork) -> dict[str, int]:
-    """Return the widths of activations, accumulators and scales that a network needs."""
+    """Return the widths of activations, accumulators and scales that a network needs.
+
+    Beside them, where it has activation functions, the tables that hold them and the depth of the
+    channel table that these need.
+    """
     output = network.layers[-1].output
     activations = max(spec.bits for name, spec in network.tensors.items() if name != output)
-    return {
+    looked_up = [layer.lookup.bits for layer in network.mac_layers if layer.lookup]
+    activations = max(activations, *looked_up, 1)
+    found = {
         "activation_bits": activations,
         "accumulator_bits": max(accumulator_bits(network), RANGES["accumulator_bits"][0]),
         "scale_bits": network.scale_bits,
     }
+    tables = table_count(network)
+    if tables:
+        found["activation_tables"] = tables
+        found["channel_depth"] = max(tables << activations, DEPTH_RANGES["channel_depth"][0])
+    return found
 
 
 def fitted(npu: NpuConfig, network: IntegerNetwork, said: tuple[str, ...] = ()) -> NpuConfig:

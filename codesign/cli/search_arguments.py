@@ -9,7 +9,7 @@ from codesign.cli import data_options, options
 from codesign.cli.search_options import SearchOptions
 from codesign.fpga import devices
 from codesign.goals import GOALS, PREFERENCES
-from codesign.results import OLD_OPTIONS, Budget
+from codesign.results import MOVES, OLD_OPTIONS, Budget
 from models.data import datasets
 
 _DEFAULT = SearchOptions()
@@ -92,9 +92,16 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--network",
         metavar="DIR",
-        help="network folder of a float network (codesign import) or file of weights (codesign "
-        "train): bits of its layers, sparsity and the NPU are searched for it, with its weights "
-        "(default: networks are searched and trained from scratch)",
+        help="network folder of a float network (codesign import), file of weights (codesign "
+        "train), or run or build folder (codesign explore): bits of its layers, channels to cut, "
+        "sparsity and the NPU are searched for it, with its weights (default: networks are "
+        "searched and trained from scratch)",
+    )
+    group.add_argument(
+        "--moves",
+        metavar="LIST",
+        help="with --network: what may be changed of it, one or more of "
+        f"{', '.join(MOVES)}, with commas between them (default: {_DEFAULT.moves})",
     )
     group.add_argument(
         "--space",

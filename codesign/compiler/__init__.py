@@ -6,7 +6,8 @@ everything that the NPU is loaded with. All scheduling is static, so the cycles 
 are known at compile time.
 
 Files: ``plan`` (its result: ``planned``), ``compile``, and the reasons why a network cannot run
-(``checks``, ``overflow``; what external memory would change: ``remedies``).
+(``checks``, ``overflow``; what external memory would change: ``remedies``), and what binds each
+layer (``bottleneck``).
 Rooms, in the order of the work:
 
 - ``mapping``: layers onto array and buffers: loop tiling, spatial unrolling, memory allocation;
@@ -17,6 +18,7 @@ Rooms, in the order of the work:
 The glossary of the compiler's terms is in docs/explanation/architecture.md.
 """
 
+from codesign.compiler import bottleneck
 from codesign.compiler.compile import CompiledNetwork, Program, compile_network
 from codesign.compiler.overflow import (
     accumulator_bits,
@@ -26,6 +28,7 @@ from codesign.compiler.overflow import (
 from codesign.compiler.plan import minimal_depths, plan
 from codesign.compiler.planned import LayerPlan, Plan
 from codesign.compiler.program.layout import LogitsLayout, TensorLayout
+from codesign.compiler.program.lookups import table_count
 
 __all__ = [
     "CompiledNetwork",
@@ -35,11 +38,13 @@ __all__ = [
     "Program",
     "TensorLayout",
     "accumulator_bits",
+    "bottleneck",
     "compile_network",
     "mapping",
     "minimal_depths",
     "plan",
     "program",
+    "table_count",
     "tiling",
     "worst_accumulator_bits",
     "worst_accumulator_reasons",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.mapping.tiles import takes_one_pass
+from codesign.compiler.program import lookups
 from codesign.compiler.program.instructions import ProgramStep, program_words
 from codesign.results import Infeasible
 from models.integer.network import IntegerNetwork
@@ -20,7 +21,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.fields import COLUMN_BITS, RECORDS, SLOT_BITS, fields
 from rtl_gen.isa.opcodes import MOVES, Opcode
-from rtl_gen.parameters import DEPTH_RANGES, ConfigError, stacked_depth
+from rtl_gen.parameters import ACTIVATION_TABLES, DEPTH_RANGES, ConfigError, stacked_depth
 
 MAX_SOURCES = 2
 _ADDRESSES = {
@@ -154,6 +155,25 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
         yield Infeasible(
             "scale_bits", network.name, network.scale_bits, config.scale_bits, "bits", levers
         )
+    yield from _table_reasons(network, config)
+
+
+def _table_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Yield a reason if the NPU has too few activation tables, and for each that is too long."""
+    need, have = len(lookups.tables(network)), config.activation_tables
+    simpler = "use ReLU or another activation that needs no table"
+    if need > have:
+        enough = [count for count in ACTIVATION_TABLES if count >= need]
+        levers = (f"set npu.activation_tables to {enough[0]}",) if enough else ()
+        yield Infeasible(
+            "activation_tables", network.name, need, have, "tables", (*levers, simpler)
+        )
+    for layer in network.mac_layers:
+        if layer.lookup and layer.lookup.bits > config.activation_bits:
+            yield Infeasible(
+                "activation_bits", layer.name, layer.lookup.bits, config.activation_bits, "bits",
+                ("raise npu.activation_bits", simpler),
+            )  # fmt: skip
 
 
 def _wide_passes(network: IntegerNetwork, config: NpuConfig) -> tuple[str, ...]:

@@ -28,9 +28,13 @@ from codesign.compiler.program.instructions import (
     ProgramStep,
     program_words,
     traced_steps,
+)
+from codesign.compiler.program.layout import (
+    LAYOUT_FORMAT,
+    LogitsLayout,
+    TensorLayout,
     word_beats,
 )
-from codesign.compiler.program.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
 from codesign.compiler.program.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.program.stream import interval_cycles
 from codesign.compiler.program.weights import weight_image
@@ -259,4 +263,5 @@ def _logits_layout(schedule: Schedule) -> LogitsLayout:
         for tile, shape in zip(schedule.tiles, schedule.shapes, strict=True)
         if shape.layer.raw
     )
-    return LogitsLayout(spec.name, spec.shape, channels, beats, spec.scale)
+    order = None if network.order is None else tuple(network.order.tolist())
+    return LogitsLayout(spec.name, spec.shape, channels, beats, spec.scale, order)

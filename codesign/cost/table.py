@@ -54,6 +54,7 @@ class ConfigTable(DerivedSizes[Ints]):
     memory_tiles: Ints
     binary_weights: Ints
     wide_input_passes: Ints
+    activation_tables: Ints
     multiplier: Ints
     """Index into rtl_gen.parameters.MULTIPLIERS."""
     sparsity: Ints

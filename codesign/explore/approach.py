@@ -13,7 +13,7 @@ from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
 from codesign.search.accuracy.transfer import Source, TransferBelief
 from codesign.search.crew import Evaluation
 from codesign.search.engine import InnerSearch, Score
-from codesign.search.picking import Belief
+from codesign.search.picking import LEAST_SHARE, Belief
 from codesign.search.problem import Evaluated
 from codesign.search.space.genome import Genome
 from codesign.search.store import TrialStore
@@ -50,6 +50,9 @@ class Approach(Protocol):
     def how(self) -> Trials:
         """Settings of the trials."""
 
+    least_share: ClassVar[float]
+    """Share of the best accuracy, believed or reached, from which on a network is of interest."""
+
     def with_effort(self, effort: int) -> Approach:
         """Return the approach with trials of about ``effort`` times the work (1..MOST_EFFORT).
 
@@ -85,6 +88,7 @@ class FromScratch:
     """Of the data set, as other searches call it."""
     earlier: Sequence[Source]
     """Trained networks of other searches and studies."""
+    least_share: ClassVar[float] = LEAST_SHARE
 
     def with_effort(self, effort: int) -> FromScratch:
         """Return the approach by which each network sees so many times the images."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from codesign.design import Design
 from codesign.explore.choice import Option, Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
+from codesign.explore.stages import StageClock
 from codesign.explore.training import notes as notes_of_training
 from codesign.fpga import synthesis
 from codesign.fpga.synthesis import Synthesis
@@ -64,8 +63,9 @@ class FinishedDesign:
     attempts: list[dict[str, float | str]] = field(default_factory=list)
     """``design`` (name), ``config`` (hash) and figures by name of each synthesised design, in
     order."""
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time in seconds, by stage: training, synthesis, build, verification."""
+    clock: StageClock = field(default_factory=StageClock)
+    """Wall time by stage of the whole run; the stages here are training, synthesis, build and
+    verification."""
     failure: str | None = None
     """One sentence if the budget is missed or verification failed; else None."""
 
@@ -73,14 +73,6 @@ class FinishedDesign:
     def status(self) -> int:
         """Exit status: 0 good, 1 failed (``failure``)."""
         return 1 if self.failure else 0
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the wall time of the ``with`` block to ``stage_seconds[stage]``, unless it raises."""
-        start = time.monotonic()
-        yield
-        spent = self.stage_seconds.get(stage, 0.0) + time.monotonic() - start
-        self.stage_seconds[stage] = round(spent, 1)
 
 
 def build_and_verify(
@@ -93,7 +85,7 @@ def build_and_verify(
     """Build and verify the synthesised design of ``done``, which the results go to."""
     assert done.option is not None
     assert done.synthesised is not None
-    with done.timed("build"):
+    with done.clock.timed("build"):
         lowered = pipeline.lower_design(design, weights)
         plan = lowered.compiled.plan
         done.estimate = prediction.estimate_design(design, done.problem.family, plan)
@@ -105,7 +97,7 @@ def build_and_verify(
         doubts = notes_of_training(design, wanted)
         done.notes = (*done.estimate.notes, *done.scores["notes"], *done.notes, *doubts, *kept)
         done.weights = bits.total(pipeline.weight_bits(design, weights).values())
-    with done.timed("verification"):
+    with done.clock.timed("verification"):
         progress("verification", 0, 1, f"{wanted.settings.images} images")
         done.verification = _verify(done.build, design, wanted)
         progress("verification", 1, 1, "")

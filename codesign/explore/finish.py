@@ -21,6 +21,7 @@ from codesign.explore.building import FinishedDesign
 from codesign.explore.choice import Option, Trained, best_option, finalists
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
+from codesign.explore.stages import StageClock
 from codesign.explore.training import FullTraining
 from codesign.fpga.synthesis import Synthesis
 from codesign.results import Infeasible, InfeasibleError
@@ -34,7 +35,11 @@ MAX_ATTEMPTS = 4
 
 
 def finish(
-    problem: Problem, trained: Sequence[Trained], wanted: FinishSettings, progress: Progress
+    problem: Problem,
+    trained: Sequence[Trained],
+    wanted: FinishSettings,
+    progress: Progress,
+    clock: StageClock,
 ) -> FinishedDesign:
     """Train the finalists in full, choose a design of them, synthesise, build and verify it.
 
@@ -43,10 +48,10 @@ def finish(
     the budget, or verification fails, the result says why in ``failure``. Files go below
     ``wanted.settings.out``. Raises InfeasibleError when no design is left to synthesise, with the
     reasons of the last one that the compiler refused; YosysError and SimulationError when a tool
-    fails.
+    fails. clock: is told of the stages.
     """
     with _Ahead(wanted) as ahead:
-        return _Finish(problem, trained, wanted, progress, ahead).run()
+        return _Finish(problem, trained, wanted, progress, clock, ahead).run()
 
 
 class _Ahead:
@@ -89,9 +94,10 @@ class _Finish:
         trained: Sequence[Trained],
         wanted: FinishSettings,
         progress: Progress,
+        clock: StageClock,
         ahead: _Ahead,
     ) -> None:
-        self.done = FinishedDesign(problem)
+        self.done = FinishedDesign(problem, clock=clock)
         self.wanted, self.progress, self.ahead = wanted, progress, ahead
         self.short = {network_key(problem.space, one.candidate): one for one in trained}
         self.full: dict[str, Trained] = {}
@@ -118,7 +124,7 @@ class _Finish:
 
     def _train(self, count: int) -> bool:
         """Train up to ``count`` more networks in full; return False if none is left."""
-        with self.done.timed("training"):
+        with self.done.clock.timed("training"):
             tasks = self._tasks(count)
             self._guess(tasks, len(tasks))
             trainings = training.train_all(tasks, self.wanted, self.progress)
@@ -135,7 +141,7 @@ class _Finish:
 
     def _fold(self, tasks: Sequence[FullTraining]) -> None:
         """Judge networks that were trained in full on the other folds, too."""
-        with self.done.timed("folds"):
+        with self.done.clock.timed("folds"):
             found = folds.settled(tasks, self.wanted, self.progress)
         for task in tasks:
             one = self.full[task.key]
@@ -199,7 +205,7 @@ class _Finish:
         weights = training.load(design, wanted)
         design, _ = training.widened(design, weights)
         self.progress("synthesis", 0, 1, f"{design.npu.macs} products")
-        with done.timed("synthesis"):
+        with done.clock.timed("synthesis"):
             measured = self.ahead.result(design)
         self.progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
         done.option, done.synthesised = option, measured

@@ -22,11 +22,13 @@ from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import SearchFolder, stored_identity
-from codesign.explore.given import hot_start
+from codesign.explore.given import reading
+from codesign.explore.given.changes import layer_changes
 from codesign.explore.given.hot_start import HotStart
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
+from codesign.explore.stages import StageClock
 from codesign.explore.telling.shown import shown_candidates
 from codesign.explore.telling.summary import empty_summary, front, full_summary
 from codesign.fpga import yosys
@@ -153,7 +155,7 @@ def _data(settings: ExploreSettings, progress: Progress) -> tuple[Subject | None
         progress("reading images", done, total, "")
 
     if settings.network is not None:
-        given = hot_start.read(settings, told)
+        given = reading.read(settings, told)
         return given, given.dataset
     return None, pipeline.load_data(settings.data, settings.data_dir, settings.seed, told)
 
@@ -202,8 +204,12 @@ def _search_and_finish(
         store.note(STATE, SEARCHING)
         return store
 
+    clock = StageClock()
+    clock.seconds["preparation"] = time.monotonic() - start
     with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
-        search = Search(settings, problem, dataset, open_store, approach, pool, progress, tell)
+        search = Search(
+            settings, problem, dataset, open_store, approach, pool, progress, tell, clock
+        )
         trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:
@@ -211,14 +217,18 @@ def _search_and_finish(
     wanted = FinishSettings(settings, dataset, search.approach.how, left_s)
     if isinstance(approach, HotStart):
         wanted = approach.finishing(wanted)
-    finished = finishing.finish(problem, trained, wanted, progress)
+    finished = finishing.finish(problem, trained, wanted, progress, clock)
     candidates = shown_candidates(
         finished.problem, finished.networks, finished.option, one_bits=settings.one_bits
     )
     json_io.write(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
-    page = write_report(finished, wanted, candidates)
+    with clock.timed("report"):
+        page = write_report(finished, wanted, candidates)
     told = full_summary(settings, finished, page, start)
     summary = {**told, "front": front(candidates), "search": search.inner.summary()}
+    if wanted.given is not None and finished.estimate is not None:
+        graph = wanted.given.network.graph
+        summary["layers"] = layer_changes(graph, finished.estimate.plan)
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 
 

@@ -19,6 +19,7 @@ from codesign.explore.choice import Trained
 from codesign.explore.folder import short_weights
 from codesign.explore.replacing import STANDINGS, TABLE
 from codesign.explore.settings import ExploreSettings
+from codesign.explore.stages import StageClock
 from codesign.explore.telling.names import array_name, readable_names
 from codesign.explore.telling.reasons import nothing_fits
 from codesign.goals import GOALS
@@ -66,15 +67,17 @@ class Search:
         pool: Pool,
         progress: Progress,
         tell: Callable[[Standing], None],
+        clock: StageClock,
     ) -> None:
         """Prepare a search, whose time limit starts here; ``approach``: how it judges networks.
 
         open_store: called once, when a design that meets the budget is found. pool: for trials.
-        tell: called after each trial.
+        tell: called after each trial. clock: is told of the stages ``estimates`` (all that chooses
+        what to train) and ``short_training``.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
         self._open_store, self.approach = open_store, approach
-        self.pool, self.progress = pool, progress
+        self.pool, self.progress, self._clock = pool, progress, clock
         limit_s = settings.time_limit_s
         time_s = None if limit_s is None else TIME_SHARE * limit_s
         self.deadline = None if time_s is None else time.monotonic() + time_s
@@ -91,7 +94,13 @@ class Search:
         """Return a choice of what to train, by what is believed of networks before any trial."""
         settings = self.settings
         belief = self.approach.belief(self.inner, lambda: self.store)
-        return Picker(self.inner, belief, prefer=settings.prefer, one_bits=settings.one_bits)
+        return Picker(
+            self.inner,
+            belief,
+            prefer=settings.prefer,
+            one_bits=settings.one_bits,
+            least_share=self.approach.least_share,
+        )
 
     @functools.cached_property
     def store(self) -> TrialStore:
@@ -108,26 +117,36 @@ class Search:
         self.progress("search", 0, networks + 1, "sampling the space")
         picker = self._picker()
         while len(self.trained) < networks and not (self.trained and self._late()):
-            pool = self.inner.run(picker.score, EVALUATIONS[bool(self.trained)])
-            if not pool.feasible.any():
-                raise nothing_fits(self.inner)
             first = not self.trained
-            pool = self.approach.refined(self.inner, picker.score, pool, first=first)
-            picks = picker.pick(pool, min(ROUND, networks - len(self.trained)))
+            with self._clock.timed("estimates"):
+                pool = self._estimated(picker)
+                picks = picker.pick(pool, min(ROUND, networks - len(self.trained)))
             if not picks:
                 break
-            if first and (effort := self._effort(self._proposal(pool, picks[0]))) > 1:
-                self.approach = self.approach.with_effort(effort)
-                picker = self._picker()
-            self._train(pool, picks)
-            trained = self.trained.values()
-            picker.learn(
-                [one.candidate for one in trained],
-                np.array([one.accuracy for one in trained]),
-                np.array([float(one.one_bits) for one in trained]),
-            )
+            with self._clock.timed("short_training"):
+                if first and (effort := self._effort(self._proposal(pool, picks[0]))) > 1:
+                    self.approach = self.approach.with_effort(effort)
+                    picker = self._picker()
+                self._train(pool, picks)
+            with self._clock.timed("estimates"):
+                trained = self.trained.values()
+                picker.learn(
+                    [one.candidate for one in trained],
+                    np.array([one.accuracy for one in trained]),
+                    np.array([float(one.one_bits) for one in trained]),
+                )
         self.store.note(STATE, ENDED)
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
+
+    def _estimated(self, picker: Picker) -> Evaluated:
+        """Search further on estimates; return all feasible designs found until now.
+
+        Raises InfeasibleError when there is none.
+        """
+        pool = self.inner.run(picker.score, EVALUATIONS[bool(self.trained)])
+        if not pool.feasible.any():
+            raise nothing_fits(self.inner)
+        return self.approach.refined(self.inner, picker.score, pool, first=not self.trained)
 
     def _effort(self, first: Proposal) -> int:
         """Return the work of each trial, in times of the usual, that the time limit has room for.

@@ -15,12 +15,12 @@ from codesign.explore.replacing import TRIALS
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.goals import goals_of
-from codesign.results import STUDY, Budget, SearchSettings, UserError
+from codesign.results import MOVES, STUDY, Budget, SearchSettings, UserError
 from codesign.search import strategies
 from codesign.search.accuracy.earlier import trials_sha256
 from codesign.search.storage import StudyPlace
 from models.data.datasets import Dataset
-from models.files.reading import read_bytes
+from models.files.reading import quoted, read_bytes
 from rtl_gen.naming import check_prefix
 
 FORMAT = "codesign explore 3"
@@ -28,7 +28,7 @@ FORMAT = "codesign explore 3"
 one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
-_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune",
+_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune", "moves",
           "objectives", "folds")  # fmt: skip
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
@@ -89,6 +89,8 @@ class ExploreSettings(SearchSettings):
         for name in ("networks", "finish", "folds", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
+        if not set(self.moves.split(",")) <= set(MOVES):
+            raise UserError(f"moves must be of {', '.join(MOVES)}, not {quoted(self.moves)}")
         if self.network is None and self.keep_accuracy is not None:
             raise UserError("keep_accuracy needs the network whose accuracy it speaks of")
         if self.min_accuracy is not None and self.keep_accuracy is not None:

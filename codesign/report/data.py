@@ -71,6 +71,9 @@ class LayerRow:
     weight_bits: int | None = None
     passes: int = 1
     """Bit-serial passes, one per weight digit: each MAC takes this many array products."""
+    bound: str = ""
+    """What most of a layer's cycles and stalls go to, of compiler.bottleneck.BOUNDS; empty for
+    instructions other than LAYER."""
 
     def utilisation(self, npu: NpuConfig) -> float:
         """Return the fraction (0..1) of the array's products that were useful in ``cycles``.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codesign.compiler import Plan
+from codesign.compiler import Plan, bottleneck
 from codesign.compiler.mapping.tiles import TileMap
 from codesign.report.data import LayerRow
 from codesign.results import UserError
@@ -29,12 +29,14 @@ def layer_rows(
 
     instructions: those of the normal program for the trained weights (program.json); None or empty:
     those of ``plan``. simulated: simulated cycles of each instruction, with or without END; rows
-    behind its end have None. Raises UserError for instructions with tensors or layers of another
+    behind its end have None. With a memory port, what binds a layer is that of ``plan``. Raises
+    UserError for instructions with tensors or layers of another
     network.
     """
     schedule = plan.schedule
     layers = {shape.layer.output: shape.index for shape in schedule.shapes}
     tiles_before: Counter[int] = Counter()
+    whole = bottleneck.tensor_parts(plan) if schedule.config.memory_port_bits else {}
     rows = []
     for i, step in enumerate(instructions or [step.to_dict() for step in plan.steps]):
         if step["opcode"] == Opcode.END.name:
@@ -71,6 +73,10 @@ def layer_rows(
                 accumulations=macs // (per_output * shape.kernel_taps),
                 weight_bits=shape.layer.weight_bits,
                 passes=fields["passes"] + 1,
+                bound=bottleneck.bound(
+                    whole.get(step["tensor"])
+                    or bottleneck.layer_parts(schedule.config, fields, step["cycles"])
+                ),
             )
         )
     return tuple(rows)

@@ -234,6 +234,7 @@ def _path_table(path: CriticalPath) -> str:
 
 def _layers_table(data: ReportData) -> str:
     head = ["#", "layer", "op", "output", "weights", "passes", "MACs", "cycles", "simulated", "use"]
+    head.append("bound by")
     rows = []
     number = 0
     for row in data.layers:
@@ -251,6 +252,7 @@ def _layers_table(data: ReportData) -> str:
                 f"{row.cycles:,}",
                 simulated,
                 f"{100 * row.utilisation(data.npu):.1f} %" if row.macs else "",
+                row.bound,
             ]
         )
-    return table(head, rows, {1, 2, 3})
+    return table(head, rows, {1, 2, 3, 10})

@@ -50,14 +50,23 @@ class Belief(Protocol):
 class Picker:
     """Beliefs on the accuracy of networks, and the choice of those to train. Made by ``Search``."""
 
-    def __init__(self, inner: InnerSearch, belief: Belief, *, prefer: str, one_bits: bool) -> None:
+    def __init__(
+        self,
+        inner: InnerSearch,
+        belief: Belief,
+        *,
+        prefer: str,
+        one_bits: bool,
+        least_share: float = LEAST_SHARE,
+    ) -> None:
         """Start without trained networks of the search's own, before its first ``inner.run``.
 
         inner: the search on estimates. belief: what is known of networks before. prefer: as in
-        SearchSettings. one_bits: True if few one-bits are an objective.
+        SearchSettings. one_bits: True if few one-bits are an objective. least_share: in place of
+        LEAST_SHARE.
         """
         self._problem, self._few_ones = inner.problem, one_bits
-        self._preferred = preferred(prefer)
+        self._least_share, self._preferred = least_share, preferred(prefer)
         self._belief = belief
         self._merits: dict[str, float] = {}
         self.learn([], np.empty(0), np.empty(0))
@@ -105,7 +114,7 @@ class Picker:
         fresh = self._fresh(pool, odds, deviation, merits)
         known = np.column_stack([self._accuracies, self._ranked])
         best = max(self._accuracies, default=float(expit(odds.max())))
-        reference = np.array([LEAST_SHARE * best, merits.min()])
+        reference = np.array([self._least_share * best, merits.min()])
         gains = expected_gains(known, merits[fresh], odds[fresh], deviation[fresh], reference)
         fresh = fresh[np.argsort(-gains, kind="stable")[: SHORTLIST * count]]
         exact = [self._best_merit(pool.candidates[row]) for row in fresh]

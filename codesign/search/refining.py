@@ -9,6 +9,7 @@ the predictor what it costs, and what comes onto the front is refined in turn.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,8 +23,8 @@ from codesign.search.strategies import Genes
 
 ROUND = 16
 """Designs of the front that are refined at a time, evenly spread over it."""
-NPUS = 1024
-"""NPUs, drawn at random, that networks of equal bits are estimated on to begin with."""
+ALIKE = 100_000
+"""Networks with genes of a kind alike that are estimated first, on NPUs drawn at random."""
 
 
 def refine(
@@ -31,17 +32,21 @@ def refine(
 ) -> Evaluated:
     """Refine the front of what a search has found; return all feasible designs found until now.
 
-    The first time it begins with networks of equal bits as well (``equal_bits``), which are far
-    apart for a strategy. score: as for ``InnerSearch.run``; of its objectives the first, the
-    accuracy, counts.
-    evaluations: candidates near others that are estimated at most, but for the last round. prefer:
-    as in SearchSettings: the goal that decides is the other end of the front.
+    The first time it begins with networks of equal bits and shares of channels as well (``alike``),
+    which are far apart for a strategy. score: as for ``InnerSearch.run``; of its objectives the
+    first, the accuracy, counts. evaluations: candidates near others that are estimated at most, but
+    for the last round. prefer: as in SearchSettings: the goal that decides is the other end of the
+    front.
     """
     space, problem = inner.problem.space, inner.problem
     front, done, count = _Front(score, prefer, inner.feasible()), set[bytes](), 0
-    for candidates in equal_bits(space) if first else ():
-        front.add(problem.evaluate(candidates))
-        count += len(candidates)
+    if first:
+        for candidates in alike(space):
+            front.add(problem.evaluate(candidates))
+            count += len(candidates)
+        for candidates in alike(space, front.candidates[:, space.npu_genes]):
+            front.add(problem.evaluate(candidates))
+            count += len(candidates)
     evaluations += count
     while count < evaluations:
         fresh = [one for one in front.candidates if one.tobytes() not in done]
@@ -83,20 +88,30 @@ class _Front:
         return -found.estimate.cost(self._preferred)
 
 
-def equal_bits(space: Genome) -> Iterator[Ints]:
+def alike(space: Genome, npus: Ints | None = None) -> Iterator[Ints]:
     """Yield candidates whose genes of a kind are equal, (n, genes), for each choice of these.
 
-    They are on NPUs drawn at random, the same ones for all; other genes have their first choice.
+    They are on the NPUs (n, npu genes), the same ones for all; other genes have their first choice.
+    Without ``npus`` they are drawn at random, and only bits vary: what else is of a kind has its
+    last choice, such as all channels.
     """
-    random = np.random.default_rng(0)
-    grid = np.zeros((NPUS, len(space.sizes)), np.int64)
-    drawn = random.integers(0, space.sizes[space.npu_genes], (NPUS, len(space.npu_genes)))
-    grid[:, space.npu_genes] = drawn
-    grid = np.unique(grid, axis=0)
-    levels = [range(int(space.sizes[kind].max())) for kind in space.genes.kinds]
+    active = space.active(np.zeros((1, len(space.sizes)), np.int64))[0]
+    kinds = [kind for kind in space.genes.kinds if active[kind].any()]
+    bits = set(space.genes.parts[1].tolist())
+    levels = [
+        range(top) if npus is not None or bits & set(kind.tolist()) else range(top - 1, top)
+        for kind, top in ((kind, int(space.sizes[kind].max())) for kind in kinds)
+    ]
+    if npus is None:
+        count = max(ALIKE // math.prod(map(len, levels)), 1)
+        random = np.random.default_rng(0)
+        npus = random.integers(0, space.sizes[space.npu_genes], (count, len(space.npu_genes)))
+    npus = np.unique(npus, axis=0)
+    grid = np.zeros((len(npus), len(space.sizes)), np.int64)
+    grid[:, space.npu_genes] = npus
     for chosen in itertools.product(*levels):
         candidates = grid.copy()
-        for kind, level in zip(space.genes.kinds, chosen, strict=True):
+        for kind, level in zip(kinds, chosen, strict=True):
             candidates[:, kind] = np.minimum(space.sizes[kind] - 1, level)
         yield space.canonical(candidates)
 
@@ -104,10 +119,15 @@ def equal_bits(space: Genome) -> Iterator[Ints]:
 def neighbours(candidate: Ints, genes: Genes) -> Ints:
     """Return candidates near one of shape (genes,): (n, genes), itself not among them.
 
-    Each gene has each other value; of a kind all have one more or less, or no more than, or no less
-    than each value.
+    Each gene has each other value, as have two of the NPU together, since an array of another form
+    is as large; of a kind all have one more or less, or no more than, or no less than each value.
     """
     found = []
+    for one, other in itertools.combinations(genes.parts[-1], 2):
+        for pair in itertools.product(range(genes.sizes[one]), range(genes.sizes[other])):
+            changed = candidate.copy()
+            changed[[one, other]] = pair
+            found.append(changed)
     for gene, size in enumerate(genes.sizes):
         for value in range(size):
             changed = candidate.copy()
@@ -118,9 +138,9 @@ def neighbours(candidate: Ints, genes: Genes) -> Ints:
         moved = [own + 1, own - 1]
         for value in range(int(top.max()) + 1):
             moved += [np.minimum(own, value), np.maximum(own, value)]
-        for values in moved:
+        for levels in moved:
             changed = candidate.copy()
-            changed[kind] = np.clip(values, 0, top)
+            changed[kind] = np.clip(levels, 0, top)
             found.append(changed)
     every = np.unique(np.array(found), axis=0)
     others: Ints = every[(every != candidate).any(axis=1)]

@@ -17,8 +17,9 @@ from rtl_gen.isa.opcodes import ErrorCode, Opcode
 Row = tuple[str, ...]
 
 OPTIONAL = NpuConfig(
-    depthwise_taps=3, weight_digit_bits=1, binary_weights=True, wide_input_passes=2
-)
+    depthwise_taps=3, weight_digit_bits=1, binary_weights=True, wide_input_passes=2,
+    activation_tables=2, channel_depth=512,
+)  # fmt: skip
 """An NPU with every field but those of N:M sparsity."""
 
 
@@ -116,7 +117,8 @@ def _words_text(opcode: Opcode) -> str:
     if plain == sparse == wide:
         return str(plain)
     return (
-        f"{plain}; {sparse - plain} more with `sparsity` N:M or `depthwise_taps` 3, "
+        f"{plain}; {sparse - plain} more with `sparsity` N:M, `depthwise_taps` 3 or "
+        "`activation_tables`, "
         f"{wide - plain} more with `wide_input_passes`"
     )
 

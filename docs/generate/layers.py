@@ -44,7 +44,6 @@ UNSOUND = (
     ("an unknown layer", "{op: softmax}"),
     ("an unknown key", "{op: conv2d, out_channels: 4, kernel: 3, pad: 1}"),
     ("logits with a ReLU", "{op: linear, out_features: 4, relu: true}"),
-    ("logits of more than one position", "{op: conv2d, out_channels: 4, kernel: 3}"),
     ("an output without weights", "{op: global_pool}"),
 )  # fmt: skip
 """What no network may be, each as layers behind an image of 4 x 8 x 8."""

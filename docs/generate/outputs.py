@@ -99,6 +99,9 @@ SUMMARY: Mapping[str, str] = {
     "front": "designs on the Pareto front and the chosen one, the most accurate first: `label`, "
     "`key` of the network, validation `accuracy`, `trained_fully` (false: it is that of the short "
     "training), estimated `images_per_second`, `luts` and `brams`, `chosen`",
+    "layers": "of a search with a `network`, one object for each layer of the design: `name`, "
+    "`channels` of the `of_channels` that the network had, `weight_bits`, `activation_bits`, "
+    "`sparsity`, `cycles`, and what it is `bound` by",
     "search": "`strategy`; `evaluations`, designs that were estimated; `feasible_share` of the "
     "`sampled` ones, drawn uniformly, that is within the budget and may be 0, and "
     "`feasible_share_interval`, the ends of its 95 % interval (Wilson); `space_size`, all "
@@ -108,7 +111,8 @@ SUMMARY: Mapping[str, str] = {
     "folds": "settled validation accuracies on each of the `--folds`, by key of the network",
     "attempts": "one object for each design that was synthesised, in order: `design`, `config` "
     "(hash) and its figures",
-    "stage_seconds": "wall time by stage",
+    "stage_seconds": "wall time of each stage, and of none (`other`); `estimates` is the choice "
+    "of what to train",
     "reasons": "with status 3: why nothing is feasible, a list (table below)",
     "nearest": "with status 3: the design with the least violation that was found: `label`, "
     "`violation` (sum of relative excesses), the `binding` constraints and its estimated `figures`",

@@ -3,7 +3,7 @@
 inputs (the values of a file's input as codes of ours), loading (the network with float weights),
 own (float weights of networks of ours), calibrating (scales and biases), equalising (of channels
 between layers), sensitivity (what each layer's bits cost), choice (bits per layer within an
-average).
+average), cutting (of channels).
 """
 
-__all__ = ["calibrating", "choice", "inputs", "loading", "own", "sensitivity"]
+__all__ = ["calibrating", "choice", "cutting", "inputs", "loading", "own", "sensitivity"]

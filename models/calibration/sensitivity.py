@@ -59,14 +59,15 @@ class Effect:
 
 
 def sensitivity(
-    floating: FloatNetwork, changes: Iterable[Change], split: Split
+    floating: FloatNetwork, changes: Iterable[Change], split: Split, zero_point: int = 0
 ) -> tuple[Effect, ...]:
     """Measure the effect of each change, alone, on the examples of ``split``.
 
-    floating: with an input as of ``inputs.fit`` for 8 bits. Raises ModelError for a layer that the
-    network lacks or that cannot be changed so, and as calibrating.calibrate does for images.
+    floating: with an input as of ``inputs.fit`` for 8 bits, and its zero point. Raises ModelError
+    for a layer that the network lacks or that cannot be changed so, and as calibrating.calibrate
+    does for images.
     """
-    network = loading.load(floating, Quantisation())
+    network = loading.load(floating, Quantisation(input_zero_point=zero_point))
     check_images(network.graph, split.images)
     with torch.no_grad():
         real = network.tensors(torch.from_numpy(split.images))

@@ -75,6 +75,11 @@ class Split:
         """The examples at ``indices`` (from 0), in that order."""
         return Split(self.images[indices], self.labels[indices])
 
+    def spread(self, most: int) -> Split:
+        """Up to ``most`` examples, evenly spread: those of a folder of pictures lie by class."""
+        count = min(most, len(self))
+        return self.take(np.arange(count) * len(self) // max(count, 1))
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

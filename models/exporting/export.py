@@ -41,6 +41,8 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
     for layer in network.layers:
         if isinstance(layer, ConcatLayer):
             dialect.concat(layer.inputs, layer.output)
+        elif layer.lookup:
+            raise ModelError(f"layer {layer.name}: looks codes up in a table, which is not written")
         elif is_pool_alone(network, layer):
             source = layer.sources[0].tensor
             dialect.pool(source, layer.output, **pooled(network, layer, alone=True))
@@ -50,7 +52,11 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
             if layer.pool:
                 dialect.pool(result, layer.output, **pooled(network, layer, alone=False))
     last = network.layers[-1]
-    sketch.node("Flatten", [last.output], OUTPUT, axis=1)
+    if network.order is None:
+        sketch.node("Flatten", [last.output], OUTPUT, axis=1)
+    else:
+        flat = sketch.node("Flatten", [last.output], f"{last.output}/flat", axis=1)
+        sketch.node("Gather", [flat, sketch.constant(network.order)], OUTPUT, axis=1)
     shape = network.tensors[network.input].shape
     return sketch.content(network.name, ("images", *shape), OUTPUT, _text(network, shape))
 

@@ -12,39 +12,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.errors import ModelError
-from models.graph import windows
+from models.graph import activations, spec, windows
 from models.graph.windows import at_least, check_pair
 
+LayerSpec = spec.LayerSpec
+Activation = activations.Activation
 Shape = windows.Shape
 Pair = windows.Pair
 Padding = windows.Padding
 Axes = tuple[windows.Windows, windows.Windows]
-
-
-@dataclass(frozen=True)
-class LayerSpec:
-    """Base class of all layer specifications; constructors raise ModelError for a bad field.
-
-    Types of the flags ``relu`` and ``batch_norm`` are not checked.
-
-    >>> [spec.op for spec in OPS.values() if spec.most_inputs is None]
-    ['add', 'concat']
-    """
-
-    op: ClassVar[str]
-    """Name of the operator in YAML files and reports."""
-    least_inputs: ClassVar[int] = 1
-    """Smallest number of inputs."""
-    most_inputs: ClassVar[int | None] = 1
-    """Largest number of inputs; None: no limit."""
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        """Return the output shape for these input shapes, all (channels, rows, columns).
-
-        The number of inputs must be an allowed one (not checked). Raises ModelError for shapes that
-        do not fit.
-        """
-        return inputs[0]
 
 
 @dataclass(frozen=True)
@@ -292,9 +268,10 @@ class Requantise(LayerSpec):
 
 
 OPS: dict[str, type[LayerSpec]] = {
-    spec.op: spec
-    for spec in (
-        Input, Conv2d, Linear, MaxPool, AvgPool, GlobalPool, Add, Concat, Relu, Requantise,
+    one.op: one
+    for one in (
+        Input, Conv2d, Linear, MaxPool, AvgPool, GlobalPool, Add, Concat, Relu, Activation,
+        Requantise,
     )
 }  # fmt: skip
 """Layer specification class of every operator, by the name used in YAML files."""

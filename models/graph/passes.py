@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
+from models.graph.activations import POSITIVE
 from models.graph.layers import (
+    Activation,
     Add,
     Concat,
     Conv2d,
@@ -51,7 +53,8 @@ def is_signed(graph: NetworkGraph, name: str) -> bool:
     """True if the output of layer ``name`` is a signed tensor.
 
     The input and a ReLU's result are unsigned. A convolution, linear layer or add without ReLU is
-    signed. Any other layer is signed if one of its inputs is.
+    signed, and an activation unless its function has no negative values. Any other layer is signed
+    if one of its inputs is.
     """
     layer = graph[name]
     match layer.spec:
@@ -59,6 +62,8 @@ def is_signed(graph: NetworkGraph, name: str) -> bool:
             return False
         case Conv2d(relu=relu) | Linear(relu=relu) | Add(relu=relu):
             return not relu
+        case Activation(function=function):
+            return function not in POSITIVE
     return any(is_signed(graph, source) for source in layer.inputs)
 
 

@@ -29,7 +29,7 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
 
     Rules: known operators, matching numbers and shapes of inputs, no more layers, no larger tensors
     or kernels and no more weights than the limits above, one input, one output, all layers reached
-    from the input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
+    from the input. The output is a linear layer or a convolution, without ReLU.
     """
     if len(graph.layers) > MOST_LAYERS:
         raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
@@ -94,16 +94,10 @@ def _check_ends(graph: NetworkGraph) -> None:
 
 def _check_output(graph: NetworkGraph) -> None:
     last = graph.output
-    shape = graph.shapes[last.name]
     if not isinstance(last.spec, Linear | Conv2d):
         raise ModelError(
-            f"layer {last.name}: the output must be a linear layer or a conv2d with a 1x1 map "
-            f"(its accumulators are the logits), not {last.spec.op}"
+            f"layer {last.name}: the output must be a linear layer or a conv2d (its accumulators "
+            f"are the outputs), not {last.spec.op}"
         )
     if last.spec.relu:
         raise ModelError(f"layer {last.name}: the output layer returns logits; set relu: false")
-    if shape[1:] != (1, 1):
-        raise ModelError(
-            f"layer {last.name}: the output map must be 1x1, not {shape[1]}x{shape[2]}; "
-            "add a global_pool and a linear layer"
-        )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.graph.layers import (
+    Activation,
     Add,
     AvgPool,
     Concat,
@@ -98,6 +99,10 @@ class _Builder:
                 self._average(stage, relu)
             case "add":
                 self._sum(stage, relu)
+            case "activation":
+                if stage.curve is None or stage.curve.gate:
+                    raise ModelError("its function is rounded within")
+                self._put(stage.name, Activation(stage.curve.function), stage.inputs)
             case "scale":
                 plain = _is_plain(stage.gain, stage.bias)
                 if plain and relu:

@@ -170,6 +170,9 @@ def _finished(
     if table.refused:
         return Imported(name, source, table, None, None, None, None)
     first, last = ends(found, output)
+    if integer is not None:
+        integer = dataclasses.replace(integer, order=last.order)
+        last = dataclasses.replace(last, order=None)
     return Imported(name, source, table, integer, floating, first, last)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from models import arithmetic
 from models.errors import ModelError
 from models.importing.mapping.stages import Stage, Window
-from models.importing.numbers import SCALE_BITS, Numbers, numbers_of
+from models.importing.numbers import SCALE_BITS, Numbers, numbers_of, table_of
 from models.importing.readers.foreign import Grid
 from models.importing.readers.table import Table
 from models.integer import checks
@@ -75,32 +75,44 @@ class _Builder:
         for stage in self.stages.values():
             if stage.name in fused.values():
                 continue
+            joined = [stage]
+            while joined[-1].name in fused:
+                joined.append(self.stages[fused[joined[-1].name]])
             try:
-                self._stage(stage, fused.get(stage.name))
+                self._stage(stage, joined[1:])
             except ModelError as error:
                 table.refuse_layer(stage.name, stage.op, error)
-                for name in (stage.name, fused.get(stage.name, stage.name)):
-                    self._tensor(name, self.stages[name].shape, Grid(1.0, 0, 8, False))
+                for one in joined:
+                    self._tensor(one.name, one.shape, Grid(1.0, 0, 8, False))
         last = self.stages[self.output]
         if last.grid is not None:
             self._give_out(last)
         return IntegerNetwork(self.name, first.name, tuple(self.layers), self.tensors, SCALE_BITS)
 
-    def _stage(self, stage: Stage, pool: str | None) -> None:
+    def _stage(self, stage: Stage, joined: list[Stage]) -> None:
         if stage.op == "input":
             self._tensor(stage.name, stage.shape, _grid(stage))
         elif stage.op == "concat":
             self._concat(stage)
         else:
-            self._layers_of(stage, self.stages[pool] if pool else None)
+            self._layers_of(stage, joined)
 
     def _fused(self) -> Iterator[tuple[str, str]]:
-        """Yield layers with the max pooling of their results that they take in."""
+        """Yield layers with the activation or the max pooling of their results that they take in.
+
+        Both where the activation stands in between.
+        """
         for stage in self.stages.values():
-            if stage.op != "max_pool" or stage.window is None or any(stage.window.pads):
+            if stage.op not in ("max_pool", "activation") or (
+                stage.window and any(stage.window.pads)
+            ):
                 continue
             before = self.stages[stage.inputs[0]]
             alone = sum(before.name in other.inputs for other in self.stages.values()) == 1
+            if stage.window is None:
+                if alone and before.op not in ("input", "concat", "max_pool", "activation"):
+                    yield before.name, stage.name
+                continue
             overlaps = any(
                 count > 1 and stride < size
                 for count, stride, size in zip(
@@ -117,17 +129,21 @@ class _Builder:
 
     # Layers ----------------------------------------------------------------------------------
 
-    def _layers_of(self, stage: Stage, pool: Stage | None) -> None:
-        """Add the layers of a stage: one, and one more for each end that its clip cuts off."""
-        output = pool or stage
+    def _layers_of(self, stage: Stage, joined: list[Stage]) -> None:
+        """Add the layers of a stage: one, and one more for each end that its clip cuts off.
+
+        joined: the activation and the max pooling that it takes in.
+        """
+        output = joined[-1] if joined else stage
+        curved = next((one for one in (stage, *joined) if one.curve), None)
         if stage.grid is None and stage.name == self.output:
             self._raw(stage)
             return
-        grid = _grid(stage)
+        grid = _grid(self.stages[stage.inputs[0]] if stage is curved else stage)
         numbers = numbers_of(
             stage, [_grid(self.stages[name]).scale for name in stage.inputs], grid.scale
         )
-        window = _pool_window(pool.window if pool else stage.window)
+        window = _pool_window(output.window)
         zeros = _zero_points(stage, grid)
         for position, zero in enumerate(zeros):
             last = position == len(zeros) - 1
@@ -137,11 +153,14 @@ class _Builder:
                 made = self._mac(stage, numbers, layer, name)
             else:
                 made = self._copy(self.layers[-1].output, layer, name)
+            part = Grid(grid.scale, zero, grid.bits, grid.signed)
+            if last and curved and curved.curve:
+                table = table_of(curved, part, _grid(curved))
+                made, part = dataclasses.replace(made, lookup=table), _grid(curved)
             if last and window:
                 made = dataclasses.replace(made, pool=window)
             self.layers.append(made)
             shape = output.shape if last else stage.shape
-            part = Grid(grid.scale, zero, grid.bits, grid.signed)
             self._tensor(name, shape, part)
 
     def _mac(self, stage: Stage, numbers: Numbers, name: str, output: str) -> MacLayer:

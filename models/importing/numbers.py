@@ -11,7 +11,9 @@ from models import arithmetic
 from models.errors import ModelError
 from models.importing.mapping.kernels import MOST_ADD_BITS
 from models.importing.mapping.stages import Kernel, Stage
-from models.importing.readers.foreign import Ints, Reals
+from models.importing.readers.foreign import Grid, Ints, Reals
+from models.integer.lookups import lookup
+from models.integer.network import Lookup
 
 SCALE_BITS = 16
 """Bits of the requantisation multipliers of imported networks."""
@@ -75,6 +77,18 @@ def _requant(stage: Stage, factors: Reals) -> list[tuple[int, int]]:
         return [arithmetic.nearest_scale(float(factor), SCALE_BITS) for factor in factors]
     except ValueError as error:
         raise ModelError(f"layer {stage.name}: {error}") from None
+
+
+def table_of(stage: Stage, before: Grid, after: Grid) -> Lookup:
+    """Return the table of an activation for an input on the grid ``before``."""
+    curve = stage.curve
+    assert curve
+
+    def clipped(x: Reals) -> Reals:
+        return np.clip(curve.values(x), *stage.clip)
+
+    ends = [(one.scale, one.zero_point, one.bits) for one in (before, after)]
+    return lookup(clipped, ends[0], ends[1], (after.low, after.high))
 
 
 def ones(channels: int) -> Kernel:

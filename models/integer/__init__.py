@@ -2,9 +2,9 @@
 
 lower (from a graph, or a trained network, to integers), assemble (its structure), freeze (learned
 scales to integer multipliers and shifts), frozen (the same network in real values), network
-(IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a file holds), bits
-(zeros and ones of its weights), scaling (of weights from elsewhere), scores (accuracy with its
-interval, confusion matrix).
+(IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a file holds),
+lookups (tables of activation functions), bits (zeros and ones of its weights), scaling (of weights
+from elsewhere), scores (accuracy with its interval, confusion matrix).
 """
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "files",
     "freeze",
     "frozen",
+    "lookups",
     "lower",
     "network",
     "reference",

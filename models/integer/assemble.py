@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from models.graph.activations import FUNCTIONS
 from models.graph.layers import (
+    Activation,
     Add,
     AvgPool,
     Concat,
@@ -19,16 +22,24 @@ from models.graph.layers import (
 )
 from models.graph.network import Layer, NetworkGraph
 from models.graph.windows import Sides
+from models.integer.lookups import lookup
 from models.integer.network import (
     ConcatLayer,
     IntegerNetwork,
     Ints,
+    Lookup,
     MacLayer,
     PoolWindow,
     Source,
     TensorSpec,
 )
-from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, Quantisation, plan_tensors
+from models.quantisation.plan import (
+    ADD_WEIGHT_BITS,
+    ONES_WEIGHT_BITS,
+    Quantisation,
+    TensorPlan,
+    plan_tensors,
+)
 
 LOGIT_BITS = 32
 """Nominal width in bits in the logits' TensorSpec; the logits are accumulators."""
@@ -94,6 +105,23 @@ def fused_pools(graph: NetworkGraph) -> dict[str, str]:
     return fused
 
 
+def fused_activations(graph: NetworkGraph) -> dict[str, str]:
+    """Return the name of each activation that a MacLayer looks up itself, by that layer's name.
+
+    It is one behind a layer that computes and has no other consumer; any other activation is a copy
+    of its input that is looked up.
+    """
+    fused: dict[str, str] = {}
+    for layer in graph.layers:
+        if isinstance(layer.spec, Activation):
+            producer = graph[layer.inputs[0]]
+            computes = not isinstance(producer.spec, Input | Concat | Activation)
+            alone = graph.consumers(producer.name) == (layer.name,)
+            if alone and computes and _max_window(graph, producer) is None:
+                fused[producer.name] = layer.name
+    return fused
+
+
 def _max_window(graph: NetworkGraph, layer: Layer) -> PoolWindow | None:
     match layer.spec:
         case MaxPool(kernel=kernel, stride=stride):
@@ -126,30 +154,49 @@ def assemble(
     and the logits' scale by the output layer's name.
     """
     plans = plan_tensors(graph, quantisation)
-    fused = fused_pools(graph)
+    fused, curves = fused_pools(graph), fused_activations(graph)
+    taken = {*fused.values(), *curves.values()}
     output = graph.output.name
     tensors: dict[str, TensorSpec] = {}
     layers: list[MacLayer | ConcatLayer] = []
     for layer in graph.layers:
         name, shape = layer.name, graph.shapes[layer.name]
-        if name not in fused and name != output:
+        if name not in fused and name not in curves and name != output:
             plan = plans[name]
             scale = scales[plan.scale_owner]
             tensors[name] = TensorSpec(name, shape, plan.bits, plan.signed, scale, plan.zero_point)
         if isinstance(layer.spec, Concat):
             layers.append(ConcatLayer(name, layer.inputs, name))
-        elif not isinstance(layer.spec, Input) and name not in fused.values():
-            layers.append(
-                _mac_layer(graph, layer, fused.get(name), tensors, quantisation, numbers(layer))
+        elif not isinstance(layer.spec, Input) and name not in taken:
+            curve = curves.get(name)
+            made = _mac_layer(
+                graph, layer, fused.get(curve or name, curve), tensors, quantisation, numbers(layer)
             )
+            if curve or isinstance(layer.spec, Activation):
+                before = name if curve else layer.inputs[0]
+                table = _lookup(graph[curve or name], plans[before], plans, scales)
+                made = dataclasses.replace(made, lookup=table)
+            layers.append(made)
     tensors[output] = TensorSpec(output, graph.shapes[output], LOGIT_BITS, True, scales[output])
     return IntegerNetwork(graph.name, graph.input.name, tuple(layers), tensors, scale_bits)
+
+
+def _lookup(
+    layer: Layer, before: TensorPlan, plans: Mapping[str, TensorPlan], scales: Mapping[str, float]
+) -> Lookup:
+    """Return the table of an activation; before: plan of the codes that are looked up."""
+    assert isinstance(layer.spec, Activation)
+    first, last = (
+        (scales[plan.scale_owner], plan.zero_point, plan.bits)
+        for plan in (before, plans[layer.name])
+    )
+    return lookup(FUNCTIONS[layer.spec.function], first, last)
 
 
 def _mac_layer(
     graph: NetworkGraph,
     layer: Layer,
-    fused_pool: str | None,
+    output: str | None,
     tensors: Mapping[str, TensorSpec],
     quantisation: Quantisation,
     numbers: Numbers,
@@ -168,7 +215,7 @@ def _mac_layer(
             Source(tensor, weights)
             for tensor, weights in zip(layer.inputs, numbers.weights, strict=True)
         ),
-        output=fused_pool or layer.name,
+        output=output or layer.name,
         groups=groups,
         stride=spec.stride if isinstance(spec, Conv2d | AvgPool) else (1, 1),
         padding=_reaches(graph, layer)[:2],
@@ -179,7 +226,7 @@ def _mac_layer(
         bias=numbers.bias,
         requant_multiplier=numbers.requant_multiplier,
         requant_shift=numbers.requant_shift,
-        pool=_max_window(graph, graph[fused_pool]) if fused_pool else own_pool,
+        pool=_max_window(graph, graph[output]) if output else own_pool,
         raw=layer.name == graph.output.name,
         sparsity=quantisation.sparsity(layer),
     )

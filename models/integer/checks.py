@@ -50,6 +50,10 @@ def check(network: IntegerNetwork) -> None:
     raw = [layer.name for layer in network.mac_layers if layer.raw]
     if raw != [network.layers[-1].name] or network.layers[-1].pool:
         raise ModelError("the last layer, and no other, must give its sums, without max pooling")
+    if network.order is not None:
+        count = (network.order.size if network.order.ndim == 1 else 0,)
+        last = math.prod(network.output.shape) - 1
+        _check_ints(network.order, count, last, "the outputs' order", low=0)
 
 
 def _inputs(layer: MacLayer | ConcatLayer) -> tuple[str, ...]:
@@ -91,6 +95,12 @@ def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:
         )
     if layer.pool and min(*layer.pool.kernel, *layer.pool.stride) < 1:
         raise ModelError(f"{where}: pooling {layer.pool.kernel}, {layer.pool.stride}")
+    if layer.lookup:
+        codes, bits = layer.lookup.codes, layer.lookup.bits
+        top = (1 << network.tensors[layer.output].bits) - 1
+        _check_ints(codes, (1 << bits,), top, f"{where}: look-up table", low=0)
+        if layer.raw or not 0 <= layer.lookup.zero_point < 1 << bits:
+            raise ModelError(f"{where}: look-up of zero point {layer.lookup.zero_point}")
     if len({network.tensors[source.tensor].shape for source in layer.sources}) != 1:
         raise ModelError(f"{where}: its sources have different shapes")
     for source in layer.sources:

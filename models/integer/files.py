@@ -21,6 +21,7 @@ from models.integer import checks
 from models.integer.network import (
     ConcatLayer,
     IntegerNetwork,
+    Lookup,
     MacLayer,
     PoolWindow,
     Source,
@@ -28,7 +29,9 @@ from models.integer.network import (
 )
 from models.quantisation.sparsity import Sparsity
 
-FORMAT = 2
+FORMAT = 3
+_READ = (1, 2, FORMAT)
+_ORDER, _LOOKUP = "order", "lookup"
 _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": "shift"}
 """Name of an array in the file, behind the layer's index and a dot, by its MacLayer field."""
 
@@ -46,7 +49,8 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
     """Return the arrays of the network's file by name; ``header`` is JSON text.
 
     The others are ``i.weightsj`` (layer i, source j), ``i.bias``, ``i.multiplier`` and ``i.shift``,
-    counted from 0.
+    counted from 0, ``i.lookup`` of layers that have a table, and ``order`` where outputs lie in one
+    of their own.
     """
     found: dict[str, NDArray[Any]] = {}
     layers = []
@@ -59,6 +63,10 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
                 found[f"{index}.weights{position}"] = source.weights
             header["sources"] = [source.tensor for source in layer.sources]
             header["pool"] = dataclasses.asdict(layer.pool) if layer.pool else None
+            lookup = header.pop("lookup")
+            if lookup:
+                found[f"{index}.{_LOOKUP}"] = lookup.codes
+                header[_LOOKUP] = {"bits": lookup.bits, "zero_point": lookup.zero_point}
             sparsity = header.pop("sparsity")
             if sparsity:  # absent for dense networks; _layer reads that as None
                 header["sparsity"] = str(sparsity)
@@ -71,6 +79,8 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
         "tensors": [dataclasses.asdict(spec) for spec in network.tensors.values()],
         "layers": layers,
     }
+    if network.order is not None:
+        found[_ORDER] = network.order
     return {"header": np.array(json.dumps(header)), **found}
 
 
@@ -80,7 +90,7 @@ def load(path: Path) -> IntegerNetwork:
         found = arrays.read_npz(path)
         header = json_io.loads(str(found.get("header", "")), f"{path}: header")
         version = header.at("format").integer()
-        network = _network(header, found) if version in (1, FORMAT) else None
+        network = _network(header, found) if version in _READ else None
         if network is not None:
             checks.check(network)
     except MissingFile:
@@ -88,7 +98,8 @@ def load(path: Path) -> IntegerNetwork:
     except (FileError, ModelError) as error:
         raise ModelError(f"{path}: is not an integer network file ({error})") from None
     if network is None:
-        raise ModelError(f"{path}: has format {version}, this version reads 1, {FORMAT}")
+        known = ", ".join(map(str, _READ))
+        raise ModelError(f"{path}: has format {version}, this version reads {known}")
     return network
 
 
@@ -101,6 +112,7 @@ def _network(header: Node, found: Mapping[str, Any]) -> IntegerNetwork:
         layers,
         {spec.name: spec for spec in tensors},
         header.at("scale_bits").integer(1, 32),
+        order=found.get(_ORDER),
     )
 
 
@@ -114,6 +126,11 @@ def _layer(index: int, item: Node, found: Mapping[str, Any]) -> MacLayer | Conca
         return found[f"{index}.{name}"]
 
     pool, sparsity, dilation = (item.get(key) for key in ("pool", "sparsity", "dilation"))
+    said = item.get(_LOOKUP)
+    lookup = None
+    if said:
+        bits, zero = said.at("bits").integer(1, 8), said.at("zero_point").integer(0, 255)
+        lookup = Lookup(array(_LOOKUP), bits, zero)
     return MacLayer(
         item.at("name").string(),
         item.at("op").string(),
@@ -131,5 +148,6 @@ def _layer(index: int, item: Node, found: Mapping[str, Any]) -> MacLayer | Conca
         raw=item.at("raw").boolean(),
         dilation=convert(dilation, Pair) if dilation else (1, 1),
         sparsity=convert(sparsity, Sparsity) if sparsity else None,
+        lookup=lookup,
         **{field: array(name) for field, name in _ARRAYS.items()},
     )

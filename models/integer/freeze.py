@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from models import arithmetic
-from models.graph.layers import Concat, Conv2d, Input, Linear
+from models.graph.layers import Activation, Concat, Conv2d, Input, Linear
 from models.graph.network import Layer
 from models.integer.assemble import Numbers, weight_shapes
 from models.integer.network import Ints
@@ -81,6 +81,10 @@ def _freeze_layer(
         return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
     assert plan is not None  # it is None for the output layer only, which has weights
     input_scales = [torch.tensor(scale, dtype=torch.float64) for scale in inputs]
+    if isinstance(layer.spec, Activation):  # a copy of its input's codes, to be looked up
+        return _activation(
+            weight_shapes(network.graph, layer), scales[plan.scale_owner], scale_bits
+        )
     weights, unit = network.weightless(layer.name).fixed_weights(input_scales)
     shapes = weight_shapes(network.graph, layer)
     multiplier, shift = snap(float(unit) / scales[plan.scale_owner], scale_bits)
@@ -93,6 +97,20 @@ def _freeze_layer(
     )
     gain = math.ldexp(multiplier, -shift) * scales[plan.scale_owner]
     return Frozen(numbers, np.full(channels, gain))
+
+
+def _activation(
+    shapes: tuple[tuple[int, int, int, int], ...], out_scale: float, scale_bits: int
+) -> Frozen:
+    channels = shapes[0][0]
+    multiplier, shift = snap(1.0, scale_bits)
+    numbers = Numbers(
+        tuple(np.ones(shape, np.int64) for shape in shapes),
+        np.zeros(channels, np.int64),
+        np.full(channels, multiplier, np.int64),
+        np.full(channels, shift, np.int64),
+    )
+    return Frozen(numbers, np.full(channels, out_scale))
 
 
 def snap(value: float, scale_bits: int) -> tuple[int, int]:

@@ -12,17 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.graph.layers import Conv2d, Linear
+from models.graph.layers import Activation, Conv2d, Linear
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import scale_source
 from models.integer.freeze import Frozen
+from models.integer.lookups import TIE
 from models.quantisation.plan import TensorPlan
 from models.training.convolution import convolve
 from models.training.weightless import Weightless, operation
-
-TIE = 2.0**-32
-"""Offset in codes that is added before rounding: an exact half must round up in spite of float64's
-error. Exact values are multiples of at least 2**-31 codes, so nothing else is moved."""
 
 
 class FrozenNetwork(nn.Module):
@@ -82,7 +79,7 @@ class FrozenNetwork(nn.Module):
 
     def _compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         passes_on = scale_source(self.graph, layer.name) != layer.name
-        if passes_on or layer.name not in self.frozen:
+        if passes_on or isinstance(layer.spec, Activation) or layer.name not in self.frozen:
             return operation(layer)(inputs)
         spec, frozen = layer.spec, self.frozen[layer.name]
         gains = [

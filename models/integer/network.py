@@ -82,6 +82,24 @@ class PoolWindow:
 
 
 @dataclass(frozen=True, eq=False)
+class Lookup:
+    """Table of an activation function: the output code of each code that a layer's sums round to.
+
+    Made by ``lookups.lookup``.
+
+    >>> Lookup(np.array([0, 0, 1, 3]), bits=2, zero_point=2).codes[3]
+    3
+    """
+
+    codes: Ints
+    """Output codes, int64 (2**bits,)."""
+    bits: int
+    """Bits of the codes that are looked up."""
+    zero_point: int
+    """Code that is looked up for a sum of 0."""
+
+
+@dataclass(frozen=True, eq=False)
 class MacLayer:
     """Multiply-accumulate layer: sums of products, then requantisation and optional max pooling.
 
@@ -115,9 +133,21 @@ class MacLayer:
     raw: bool = False
     dilation: tuple[int, int] = (1, 1)
     """Rows and columns of the input from one kernel position to the next."""
+    lookup: Lookup | None = None
+    """Table that replaces the requantised codes, before max pooling; None without."""
     sparsity: Sparsity | None = None
     """N:M pattern that the weights of the only source keep, in the order of its channels; groups is
     1. Code that reorders channels (unfolded image, words with unused lanes) must check it again."""
+
+
+def requantised(layer: MacLayer, spec: TensorSpec) -> tuple[int, int]:
+    """Return zero point and bits of the codes that a layer's sums round to.
+
+    spec: its output tensor, which has them itself unless the layer looks its codes up.
+    """
+    if layer.lookup:
+        return layer.lookup.zero_point, layer.lookup.bits
+    return spec.zero_point, spec.bits
 
 
 def extent(layer: MacLayer) -> tuple[int, int]:
@@ -176,6 +206,9 @@ class IntegerNetwork:
     """Width of the requantisation multipliers: each is below 2**scale_bits."""
     blank: bool = False
     """True if the weights are not known yet (``lower.shape_only``): their zeros mean nothing."""
+    order: Ints | None = None
+    """Position in the last tensor (channels, rows, columns) of each output, for an imported network
+    whose file has them otherwise: maps larger than the last layer's, say. None: they are alike."""
 
     @property
     def mac_layers(self) -> tuple[MacLayer, ...]:
@@ -192,19 +225,24 @@ class IntegerNetwork:
 
     @property
     def classes(self) -> int:
-        """Number of outputs: channels times positions of the last layer."""
-        return math.prod(self.output.shape)
+        """Number of outputs: channels times positions of the last layer, or as ``order`` has."""
+        return math.prod(self.output.shape) if self.order is None else len(self.order)
 
     @property
     def output(self) -> TensorSpec:
         """Tensor of the last layer, whose values are accumulators."""
         return self.tensors[self.layers[-1].output]
 
+    def outputs(self, last: Ints) -> Ints:
+        """Return the outputs (n, classes) in the last tensor (n, channels, rows, columns)."""
+        flat = last.reshape(len(last), -1)
+        return flat if self.order is None else flat[:, self.order]
+
     def real(self, outputs: Ints) -> NDArray[np.float64]:
         """Return outputs (n, classes) as real values: each times the scale of its channel."""
         channels, *sizes = self.output.shape
         steps = np.repeat(np.broadcast_to(self.output.scale, channels), math.prod(sizes))
-        values: NDArray[np.float64] = outputs * steps
+        values: NDArray[np.float64] = outputs * (steps if self.order is None else steps[self.order])
         return values
 
     def answers(self, outputs: Ints) -> NDArray[np.int64]:

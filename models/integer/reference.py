@@ -22,6 +22,7 @@ from models.integer.network import (
     TensorSpec,
     convolved,
     extent,
+    requantised,
 )
 
 _COLUMN_ELEMENTS = 1 << 23
@@ -42,7 +43,8 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
     """Compute every tensor of the network for input codes (n, C, H, W).
 
     Returns int64 arrays by tensor name (the input included): codes (n, C, H, W), and for the output
-    tensor the accumulators (n, classes), of a map in the order of channels, rows and columns.
+    tensor the accumulators (n, classes), of a map in the order of channels, rows and columns, or in
+    the network's own.
     Raises ValueError for codes of another shape or beyond the input's bits.
     """
     spec = network.tensors[network.input]
@@ -57,7 +59,7 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
         else:
             values[layer.output] = _mac_layer(layer, network.tensors, values)
     output = network.layers[-1].output
-    values[output] = values[output].reshape(len(codes), -1)
+    values[output] = network.outputs(values[output])
     return values
 
 
@@ -96,7 +98,9 @@ def _mac_layer(
     if layer.raw:
         return acc
     multiplier, shift = layer.requant_multiplier[:, None, None], layer.requant_shift[:, None, None]
-    codes = arithmetic.requantise(acc, multiplier, shift, out.zero_point, out.bits)
+    codes = arithmetic.requantise(acc, multiplier, shift, *requantised(layer, out))
+    if layer.lookup:
+        codes = layer.lookup.codes[codes]
     return _max_pool(codes, layer.pool) if layer.pool else codes
 
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.arithmetic import weight_range
-from models.graph.layers import Add, AvgPool, Concat, GlobalPool, MaxPool, Relu
+from models.graph.activations import torch_function
+from models.graph.layers import Activation, Add, AvgPool, Concat, GlobalPool, MaxPool, Relu
 from models.graph.network import Layer
 from models.quantisation.fake_quantisers import snapping
 from models.quantisation.plan import ADD_WEIGHT_BITS
@@ -38,6 +39,9 @@ def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
             return partial(reduce, torch.add)
         case Concat():
             return partial(torch.cat, dim=1)  # type: ignore[call-overload]
+        case Activation(function=function):
+            curve = torch_function(function)
+            return lambda inputs: curve(inputs[0])
         case Relu():
             return lambda inputs: F.relu(inputs[0])
     return lambda inputs: inputs[0]  # Requantise
@@ -68,6 +72,7 @@ class Weightless(nn.Module):
         super().__init__()
         self.operation = operation(layer)
         self.adds = isinstance(layer.spec, Add)
+        self.looks_up = isinstance(layer.spec, Activation)
         self.passes_on = passes_on
         self.scale_bits = scale_bits
         self.window = 1
@@ -87,9 +92,9 @@ class Weightless(nn.Module):
         """Compute the layer with hardware's scale; the caller quantises the result.
 
         scales: of the inputs, one scalar each. If ``out_scale`` is None, or the layer passes codes
-        on, compute as ``forward`` does.
+        on or looks them up, compute as ``forward`` does.
         """
-        if out_scale is None or self.passes_on:
+        if out_scale is None or self.passes_on or self.looks_up:
             return self.operation(inputs)
         weights, unit = self.fixed_weights(scales)
         gain = unit * snapping(unit / out_scale, self.scale_bits)

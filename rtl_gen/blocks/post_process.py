@@ -9,6 +9,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.activation_tables import TABLE_CYCLES, looked_up
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
@@ -25,6 +26,12 @@ def pixel_bits(config: NpuConfig) -> int:
 def chunk_bits(config: NpuConfig) -> int:
     """Return the width in bits of a chunk's number, among the chunks of one pixel, at least 1."""
     return max((config.chunks - 1).bit_length(), 1)
+
+
+def code_cycles(config: NpuConfig) -> int:
+    """Return the cycles from a step to its codes: operands, post unit, activation tables if any."""
+    table = TABLE_CYCLES if config.activation_tables else 0
+    return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + table
 
 
 class PostProcess(Block):
@@ -65,6 +72,12 @@ class PostProcess(Block):
                     if config.binary_weights
                     else {}
                 ),
+                # which table replaces the codes; see ``looked_up``
+                **(
+                    {"f_table": In(config.activation_tables.bit_length())}
+                    if config.activation_tables
+                    else {}
+                ),
                 "snapshot": In(1),  # accumulators are sampled; steps drain them from the next cycle
                 "start": In(1),  # a layer begins: pointers load its bases, before its first step
                 "f_channel_base": In(channel),
@@ -97,7 +110,7 @@ class PostProcess(Block):
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
         """Return the cycles from a step to the write port: operands, post unit, write register."""
-        return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + 1
+        return code_cycles(config) + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -106,7 +119,10 @@ class PostProcess(Block):
         self.errors: list[Value] = [beyond_table]
         units = self._units(m, platform, selected, table)
         self._results(m, platform, units)
-        self._assemble(m, platform, Cat(unit.code for unit in units))
+        codes = [unit.code for unit in units]
+        if self.config.activation_tables:
+            codes = looked_up(m, platform, self.config, self, codes)
+        self._assemble(m, platform, Cat(codes))
         outside = Signal()
         m.d.sync += outside.eq(Cat(self.errors).any())
         m.d.comb += self.outside.eq(outside)
@@ -168,7 +184,7 @@ class PostProcess(Block):
         word is at the write port one cycle later.
         """
         config = self.config
-        cycles = operand_cycles(config) + PostUnitSpec.of(config).latency_cycles
+        cycles = code_cycles(config)
         valid = delay(m, self.step_valid & ~self.f_raw, cycles, "code_valid", resettable=True)
         index = delay(m, Cat(self.chunk, self.pixel), cycles, "code_index")
         first = delay(m, self.window_first, cycles, "code_first")

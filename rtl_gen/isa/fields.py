@@ -182,6 +182,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
             "sum, less that of the column behind the others",
         ),
         Field(
+            "table",
+            lambda c: c.activation_tables.bit_length(),
+            "activation table (modulo their number) that replaces each code (only with "
+            "`activation_tables`); 0: none",
+        ),
+        Field(
             PHASES,
             lambda c: _log2(c.most_phases),
             "weight words per tap, minus 1 (only with `sparsity` N:M)",

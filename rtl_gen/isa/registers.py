@@ -65,7 +65,8 @@ PROGRAM_BASE = 0x0010_0000
 CHANNEL_BASE = 0x0020_0000
 """Base of the table of biases, multipliers and shifts, write only. Post unit c of table word k is
 at 8 * (k * 2**ceil(log2(post_units)) + c): the bias (accumulator_bits, two's complement), then
-multiplier | shift << 16."""
+multiplier | shift << 16, and with ``activation_tables`` entry k of that unit's tables << 24: what
+replaces code k modulo 2**activation_bits in table k >> activation_bits."""
 WEIGHT_BASE = 0x0100_0000
 """Base of weight memory, write only: bus word j of weight word k at
 4 * (k * 2**ceil(log2(weight_word_columns)) + j)."""

@@ -18,7 +18,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa import weight_words
 from rtl_gen.isa.fields import DIGITS
 from rtl_gen.isa.opcodes import ErrorCode
-from rtl_gen.parameters import SHIFT_BITS
+from rtl_gen.parameters import SHIFT_BITS, TABLE_POSITION
 from rtl_gen.twin import reuse
 from rtl_gen.twin.memories import Memories, TwinError, window
 from rtl_gen.twin.taps import Ints, gather, signed
@@ -65,7 +65,8 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
         if f["raw"]:
             results = _keep_raw(memories, biased, results)
         else:
-            _write(memories, _activate(c, biased, channels, f), tile, f)
+            codes = _looked_up(memories, _requantise(c, biased, channels, f), f)
+            _write(memories, codes.max(axis=(2, 4)), tile, f)
 
 
 def _keep_raw(memories: Memories, biased: Ints, first: int) -> int:
@@ -196,11 +197,26 @@ def _accumulate(
     return signed(found, config.accumulator_bits)
 
 
-def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
-    """Return output codes: biased accumulators requantised, clamped to 0..out_max and max-pooled.
+def _looked_up(memories: Memories, codes: Ints, f: Mapping[str, int]) -> Ints:
+    """Return codes (..., columns) as the activation tables replace them; none with ``table`` 0.
 
-    biased: (pixels, out_rows, pool_rows, out_cols, pool_cols, columns); channels: of these columns;
-    f: the LAYER's fields. Result: int64 (pixels, out_rows, out_cols, columns).
+    Column c is post unit c modulo post_units, which has tables of its own.
+    """
+    c = memories.config
+    if not f.get("table"):
+        return codes
+    first = f["table"] % c.activation_tables << c.activation_bits
+    words = memories.channels[first : first + (1 << c.activation_bits), 1::2]
+    entries = words >> TABLE_POSITION & ((1 << c.activation_bits) - 1)
+    found: Ints = entries[codes, np.arange(codes.shape[-1]) % c.post_units].astype(np.int64)
+    return found
+
+
+def _requantise(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
+    """Return codes: biased accumulators requantised and clamped to 0..out_max.
+
+    biased: (pixels, out_rows, pool_rows, out_cols, pool_cols, columns), as the result is, int64;
+    channels: of these columns; f: the LAYER's fields.
     """
     codes = arithmetic.requantise(
         biased,
@@ -209,4 +225,4 @@ def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[s
         f["out_zero"],
         config.activation_bits,
     )
-    return np.minimum(codes, f["out_max"]).max(axis=(2, 4))
+    return np.minimum(codes, f["out_max"])

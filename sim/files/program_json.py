@@ -33,7 +33,7 @@ _FORM = {
     "input": str,
     "output": {
         "name": str, "classes": range(1, 1 << 16), "beats": _COUNT, "shape": [_SIDE],
-        "tile_channels": _SIDE, "scale": (float, [float]),
+        "tile_channels": _SIDE, "scale": (float, [float]), "order?": [_COUNT],
     },
     "memory": {"words": range(1 << 28), "latency_cycles": _COUNT},
     "tensors": {str: _LAYOUT},
@@ -94,10 +94,12 @@ def _check_input(program: dict[str, Any], where: str) -> None:
 def _check_output(output: dict[str, Any], where: str) -> None:
     """Raise FileError unless the numbers of the outputs' layout fit each other."""
     shape, scale = output["shape"], output["scale"]
-    if len(shape) != 3 or math.prod(shape) != output["classes"]:
+    places = range(math.prod(shape))
+    order = output.get("order", places)
+    if len(shape) != 3 or len(order) != output["classes"] or max(order, default=0) not in places:
         raise reading.FileError(f"{where}: shape must be 3 numbers whose product is the classes")
     of_tile = output["tile_channels"] * shape[1] * shape[2]
-    if output["beats"] % of_tile or output["beats"] < output["classes"]:
+    if output["beats"] % of_tile or output["beats"] < len(places):
         raise reading.FileError(f"{where}: beats must hold whole tiles of all channels")
     if isinstance(scale, list) and len(scale) != shape[0]:
         raise reading.FileError(f"{where}: scale must be a number, or one for each channel")

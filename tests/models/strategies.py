@@ -13,7 +13,9 @@ import torch
 from hypothesis import strategies as st
 
 from models.errors import ModelError
+from models.graph.activations import FUNCTIONS
 from models.graph.layers import (
+    Activation,
     Add,
     AvgPool,
     Concat,
@@ -84,7 +86,7 @@ def _grow(draw: st.DrawFn, builder: _Builder, source: str) -> None:
     channels, rows, cols = builder.shapes[source]
     same = [name for name, shape in builder.shapes.items() if shape == builder.shapes[source]]
     maps = [name for name, shape in builder.shapes.items() if shape[1:] == (rows, cols)]
-    match draw(st.sampled_from(["conv", "conv", "max", "avg", "add", "concat", "relu"])):
+    match draw(st.sampled_from(["conv", "conv", "max", "avg", "add", "concat", "relu", "curve"])):
         case "conv":
             builder.add(draw(_convolutions(channels, rows, cols)), source)
         case "max":
@@ -98,6 +100,8 @@ def _grow(draw: st.DrawFn, builder: _Builder, source: str) -> None:
             builder.add(Concat(), source, draw(st.sampled_from(maps)))
         case "relu":
             builder.add(Relu(), source)
+        case "curve":
+            builder.add(Activation(draw(st.sampled_from(sorted(FUNCTIONS)))), source)
 
 
 @st.composite

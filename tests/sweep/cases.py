@@ -18,7 +18,7 @@ from codesign.results import InfeasibleError
 from models.arithmetic import zero_point
 from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, TensorSpec
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import DEPTH_RANGES
+from rtl_gen.parameters import ACTIVATION_TABLES, DEPTH_RANGES
 from tests.codesign.compiler.random_networks import (
     random_config,
     random_network,
@@ -26,6 +26,7 @@ from tests.codesign.compiler.random_networks import (
     with_tiles,
 )
 from tests.sweep.domain import padding_after
+from tests.sweep.tables import with_lookups, with_tables
 from tests.sweep.wide_inputs import with_wide_input
 
 LARGE_SHARE = 0.4
@@ -43,6 +44,8 @@ TILES_SHARE = 0.15
 """Share of the cases with feature maps in memory, where these are large enough."""
 WIDE_SHARE = 0.25
 """Share of the cases whose image is wider than the array's activations, where that is possible."""
+TABLES_SHARE = 0.2
+"""Share of the cases with activation tables."""
 LEAST_MACS = 48
 """Least limit on the products per cycle, which decide how long the simulator takes to build."""
 LEAST_CLOCKS = 30_000
@@ -120,6 +123,11 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
         config = with_memory_port(chance, network, config) or config
     if chance.random() < TILES_SHARE:
         config = with_tiles(chance, network, config) or config
+    chance = random.Random(f"tables {config.hash}")
+    if chance.random() < TABLES_SHARE:
+        tables = chance.choice(ACTIVATION_TABLES[1:])
+        network = with_lookups(chance, network, tables)
+        config = with_tables(network, config, tables)
     compiled = compile_network(network, config)
     numbers = np.random.default_rng(pick.getrandbits(32))
     shape = (pick.randint(2, 4), *network.tensors[network.input].shape)
@@ -146,6 +154,7 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "stride": [_by(layer.stride) for layer in layers],
         "padding": [_padding(layer, case.network) for layer in layers],
         "dilation": ["yes" if layer.dilation != (1, 1) else "no" for layer in layers],
+        "look-up": ["yes" if layer.lookup else "no" for layer in layers],
         "fused max pool": [_by(layer.pool.kernel) for layer in layers if _fused(layer)],
         "weight bits": [str(layer.weight_bits) for layer in layers],
         "weights": [str(layer.sparsity or "dense") for layer in layers],

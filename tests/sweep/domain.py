@@ -70,7 +70,17 @@ PARTS = range(2, 4)
 REACH = 1 + max(*BRANCH, *PARTS)
 """Largest distance, in layers, from a tensor to a layer that reads it."""
 OPS = frozenset(
-    ("conv2d", "linear", "max_pool", "avg_pool", "global_pool", "add", "relu", "requantise")
+    (
+        "conv2d",
+        "linear",
+        "max_pool",
+        "avg_pool",
+        "global_pool",
+        "add",
+        "relu",
+        "requantise",
+        "activation",
+    )
 )
 POOLED_OPS = frozenset(("conv2d", "add", "max_pool", "global_pool"))
 """Kinds of layer into which max pooling may be fused."""

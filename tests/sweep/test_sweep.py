@@ -40,6 +40,7 @@ REQUIRED = {
     "column reuse": {"yes", "no"},
     "binary_weights": {"yes", "no"},
     "binary layers": {"yes", "no"},
+    "look-up": {"yes", "no"},
 }  # fmt: skip
 cached_draw: Callable[[int], Case] = functools.cache(draw)
 

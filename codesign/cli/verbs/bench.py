@@ -62,7 +62,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--csv", type=Path, metavar="FILE",
-        help="CSV file for the course of every run, written after each (default: none)",
+        help="CSV file for the course of every run, written after each; runs that it holds are "
+        "not made again (default: none)",
     )  # fmt: skip
     parser.add_argument(
         "--synthesise", type=Path, metavar="FILE",
@@ -78,6 +79,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for name in names:
         factory(name)  # raises before any work
     tasks = [TASKS[name]() for name in dict.fromkeys(args.task or TASKS)]
+    file = None if args.csv is None else results.RunFile(args.csv, args.evaluations, args.batch)
+    kept = {_key(one): one for one in (file.read() if file else ())}
+    taken = 0
     done: list[Run] = []
     judgements: list[Judgement] = []
     for task in tasks:
@@ -86,10 +90,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
             for place, name in enumerate(names):
                 step = seed * len(names) + place
                 console.progress(task.name, step, args.seeds * len(names), name)
-                runs[name].append(run_one(task, name, seed, args.evaluations, args.batch))
-                done.append(runs[name][-1])
-                if args.csv is not None:
-                    results.write(args.csv, done)
+                earlier = kept.pop((task.name, name, seed), None)
+                taken += earlier is not None
+                run = earlier or run_one(task, name, seed, args.evaluations, args.batch)
+                runs[name].append(run)
+                done.append(run)
+                if file is not None and earlier is None:
+                    file.write([*done, *kept.values()])
         console.clear()
         judged = judging.judge(task, runs, args.evaluations, SearchSettings.strategy)
         _say(task, judged, args, console)
@@ -98,8 +105,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say("Mean rank over the tasks, 1 is best:")
         ranks = judging.ranks_over_tasks(judgements)
         console.say(table(("strategy", "rank"), [(n, f"{r:.2f}") for n, r in ranks.items()]))
+    if taken:
+        console.say(f"{taken} of the {len(done)} runs are those of {args.csv}")
     console.result([one.row() for one in done])
     return 0
+
+
+def _key(run: Run) -> tuple[str, str, int]:
+    return run.task, run.strategy, run.seed
 
 
 def _say(

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(f"note: {note}")
     console.say()
     layers = layer_rows(estimate.plan)
-    head = ("layer", "op", "output", "MACs", "passes", "cycles", "utilisation")
+    head = ("layer", "op", "output", "MACs", "passes", "cycles", "utilisation", "bound by")
     console.say(table(head, [_line(row, row.utilisation(npu)) for row in layers], left=3))
     console.result(
         {
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                     "cycles": row.cycles,
                     "macs": row.macs,
                     "utilisation": row.utilisation(npu),
+                    "bound": row.bound,
                 }
                 for row in layers
             ],
@@ -83,6 +84,6 @@ def _estimate(args: argparse.Namespace, family: str) -> DesignEstimate:
 
 def _line(row: LayerRow, utilisation: float) -> tuple[str, ...]:
     if not row.macs:
-        return row.name, row.op, row.output, "", "", f"{row.cycles:,}", ""
+        return row.name, row.op, row.output, "", "", f"{row.cycles:,}", "", ""
     work = (f"{row.macs:,}", str(row.passes), f"{row.cycles:,}", f"{100 * utilisation:.1f} %")
-    return row.name, row.op, row.output, *work
+    return row.name, row.op, row.output, *work, row.bound

@@ -98,6 +98,8 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
             for part, one in result.summary["scores"].items()
         ]
         console.say(f"accuracy:      {', '.join(shown)}")
+    if result.summary["layers"]:
+        console.say(_layers(result.summary["layers"]))
     weights = result.finished.weights
     if weights:
         console.say(
@@ -159,6 +161,24 @@ def front_table(candidates: Sequence[Candidate]) -> str:
     head = ("Pareto front (estimates)", "validation", "training", "images/s", "LUTs")
     further = [heading(name) for name in (front[0].objectives if front else ())]
     return table((*head, *(("one-bits",) if priced else ()), *further, ""), rows)
+
+
+def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
+    """Format what became of each layer of the given network as a table."""
+    rows = [
+        (
+            one["name"],
+            one["bound"],
+            f"{one['channels']} of {one['of_channels']}",
+            str(one["weight_bits"]),
+            str(one["activation_bits"] or ""),
+            one["sparsity"] or "dense",
+            f"{one['cycles']:,}",
+        )
+        for one in layers
+    ]
+    head = ("layer", "bound by", "channels", "weights", "outputs", "pattern", "cycles")
+    return table(head, rows, left=2)
 
 
 def _one_in(share: float) -> str:

@@ -147,8 +147,9 @@ class Schedule:
 
     @property
     def channel_words(self) -> int:
-        """Words of the channel table that the network needs."""
-        return sum(self.tiles[index].channel_words for index in self.distinct)
+        """Words of the channel table that the network or the NPU's activation tables need."""
+        tables = self.config.activation_tables << self.config.activation_bits
+        return max(tables, sum(self.tiles[index].channel_words for index in self.distinct))
 
     @property
     def distinct(self) -> tuple[int, ...]:

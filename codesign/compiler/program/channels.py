@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler.mapping.schedule import Schedule
+from codesign.compiler.program import lookups
 from models.integer.network import Ints, MacLayer, TensorSpec
 
 SHIFT_POSITION = 16
@@ -40,7 +41,8 @@ def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
     A row is one chunk of one tile, in order of layers, tiles and chunks. Post unit u has its words
     2u and 2u + 1: the bias (the low ``accumulator_bits`` of its two's complement), and
     multiplier | shift << 16. Columns without an output channel get bias 0 and multiplier 0 (shift
-    1). Layers that share the table of an earlier one (``schedule.origins``) add nothing.
+    1). Activation tables lie in the words' highest bytes (``lookups``). Layers that share the table
+    of an earlier one (``schedule.origins``) add nothing.
     """
     units = schedule.config.post_units
     parts = [np.zeros((0, 2 * units), np.uint32)]
@@ -55,4 +57,8 @@ def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
         mask = (1 << schedule.config.accumulator_bits) - 1
         entries[:, 0] &= mask
         parts.append(entries.reshape(-1, 2 * units).astype(np.uint32))
-    return np.concatenate(parts)
+    image = np.concatenate(parts)
+    if lookups.tables(schedule.network):
+        image = np.pad(image, ((0, schedule.channel_words - len(image)), (0, 0)))
+        lookups.add(schedule.network, schedule.config, image)
+    return image

@@ -13,13 +13,15 @@ from codesign.compiler.mapping.parts import Part
 from codesign.compiler.mapping.schedule import Schedule, TileMove
 from codesign.compiler.mapping.shapes import LayerShape
 from codesign.compiler.mapping.tiles import TileMap
+from codesign.compiler.program import lookups
+from codesign.compiler.program.layout import word_beats
+from models.integer.network import requantised
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.encoding import Instruction, instruction_words
 from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.isa.walk import AddressStep, record_values, reduced
-from rtl_gen.parameters import STREAM_BITS
 
 
 @dataclass(frozen=True)
@@ -151,14 +153,16 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
     values["out_base"] += part.first * per_tile
     values["weight_base"] = part.weight_base
     values["channel_base"] = channel_base + part.first * tile.chunks
-    if schedule.config.most_phases > 1:
+    config, layer = schedule.config, shape.layer
+    if config.most_phases > 1:
         values["phases"] = tile.phases - 1
-    if schedule.config.binary_weights:
+    if config.binary_weights:
         values["binary"] = int(tile.binary)
-    layer = shape.layer
+    if config.activation_tables:
+        values["table"] = lookups.number(schedule.network, layer)
     whole = part.tiles == tile.tiles
     name = layer.name if whole else f"{layer.name} from channel {part.first * tile.channels}"
-    return make_step(schedule.config, name, layer.output, Opcode.LAYER, values)
+    return make_step(config, name, layer.output, Opcode.LAYER, values)
 
 
 def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[ProgramStep, ...]:
@@ -201,11 +205,6 @@ def _transfer(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
     if opcode is Opcode.LOAD:
         values["ahead"] = 0
     return make_step(config, f"{opcode.name.lower()} {tensor}", tensor, opcode, values)
-
-
-def word_beats(config: NpuConfig, used_lanes: int) -> int:
-    """Return the stream beats, rounded up, that hold the first ``used_lanes`` lanes of a word."""
-    return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 
 def _input_fields(
@@ -289,11 +288,11 @@ def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict
         names = ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max")
         return drain | dict.fromkeys(names, 0)
     location = schedule.location_of(layer.output)
-    spec = schedule.network.tensors[layer.output]
+    zero, bits = requantised(layer, schedule.network.tensors[layer.output])
     return drain | {
         "out_base": location.base + location.view.offset,
         "out_pixel_words": location.pixel_words,
         "out_group_words": tile.out_words,
-        "out_zero": spec.zero_point,
-        "out_max": (1 << spec.bits) - 1,
+        "out_zero": zero,
+        "out_max": (1 << bits) - 1,
     }

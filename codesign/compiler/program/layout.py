@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from codesign.compiler.mapping.unfolding import InputWindow
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import STREAM_BITS
 
 LAYOUT_FORMAT = 5
 Pair = tuple[int, int]
+
+
+def word_beats(config: NpuConfig, used_lanes: int) -> int:
+    """Return the stream beats, rounded up, that hold the first ``used_lanes`` lanes of a word."""
+    return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,20 @@ class LogitsLayout:
     beats: int
     scale: float | tuple[float, ...]
     """Real value of one unit of an output, or one for each channel."""
+    order: tuple[int, ...] | None = None
+    """Position of each output among channels, rows and columns; None: they lie in that order."""
 
     @property
     def classes(self) -> int:
-        """Number of outputs: channels times rows times columns."""
-        return math.prod(self.shape)
+        """Number of outputs: channels times rows times columns, unless ``order`` is given."""
+        return math.prod(self.shape) if self.order is None else len(self.order)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: every field by its name, and ``classes``."""
-        return {**dataclasses.asdict(self), "classes": self.classes}
+        """Return the JSON form: every field by its name, and ``classes``.
+
+        ``order`` is left out if it is None.
+        """
+        fields = dataclasses.asdict(self)
+        if self.order is None:
+            del fields["order"]
+        return {**fields, "classes": self.classes}

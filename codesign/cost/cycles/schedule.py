@@ -40,6 +40,7 @@ Ints = NDArray[np.int64]
 _PIPELINE = (
     "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
     "multiplier", "depthwise_taps", "sparsity", "binary_weights", "wide_input_passes",
+    "activation_tables",
 )  # fmt: skip
 """Parameters that can change the number of pipeline stages or the fields of an instruction."""
 _ANY = NpuConfig()
@@ -135,6 +136,8 @@ def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
         layers, fastest["cycles"] - load - emit, beside, kinds.layer_cycles, load, emit
     )
     fastest["cycles"] += _rest_cycles()
+    tables = npu.activation_tables << npu.activation_bits
+    fastest["channel_depth"] = np.maximum(fastest["channel_depth"], tables)
     return ScheduleTable(**fastest, program_depth=_program_words(count, kinds.layer_words))
 
 
@@ -183,6 +186,9 @@ def _kind(*values: int) -> tuple[int, int]:
     chosen["sparsity"] = tuple(SPARSITIES)[chosen["sparsity"]]
     # Pixels, columns and post units do not change it: values that every multiplier form allows.
     pixels, columns = max(PACKED_PIXELS.values()), packing.COLUMNS * chosen["lanes"]
-    config = NpuConfig(pixels=pixels, columns=columns, post_units=1, **chosen)
+    deepest = DEPTH_RANGES["channel_depth"][1]  # enough for any activation tables
+    config = NpuConfig(
+        pixels=pixels, columns=columns, post_units=1, channel_depth=deepest, **chosen
+    )
     cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
     return cycles, instruction_words(config, Opcode.LAYER)

@@ -1,3 +1,7 @@
-"""Searches that start from a network with weights: its bits and its NPU are found, it is kept."""
+"""Searches that start from a network with weights: its bits, what is cut of it, and its NPU.
 
-__all__ = ["hot_start"]
+reading (the network and its data), hot_start (the approach of the search), changes (what became of
+each layer).
+"""
+
+__all__ = ["changes", "hot_start", "reading"]

@@ -39,6 +39,7 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "simulated": {},
         "synthesised": {},
         "front": [],
+        "layers": [],
         "search": {},
         "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
         "wall_seconds": round(time.monotonic() - start, 1),
@@ -95,7 +96,7 @@ def full_summary(
         "networks_trained_fully": sum(one.trained_fully for one in finished.networks),
         "folds": folds_of(finished),
         "attempts": finished.attempts,
-        "stage_seconds": finished.stage_seconds,
+        "stage_seconds": finished.clock.account(empty["wall_seconds"]),
     }
 
 

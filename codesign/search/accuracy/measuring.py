@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 import torch.nn.functional as F
 
 from codesign.search.accuracy.sensitivity import log_odds
+from codesign.search.pareto import Floats
 from codesign.search.space.given import INPUT_BITS, NetworkSpace
 from models.calibration import loading
-from models.calibration.sensitivity import Change, Effect, sensitivity
+from models.calibration.cutting import Cutter
+from models.calibration.sensitivity import Change, sensitivity
 from models.data.datasets import Dataset, Split
 from models.importing.floating import FloatNetwork
 from models.quantisation.plan import ACTIVATION_BITS, SPARSITY, WEIGHT_BITS, Quantisation
@@ -42,6 +45,7 @@ class _Measurement:
 def measure(
     space: NetworkSpace,
     network: FloatNetwork,
+    cutter: Cutter | None,
     dataset: Dataset,
     progress: Callable[[float, float], None],
 ) -> dict[str, Any]:
@@ -50,29 +54,34 @@ def measure(
     ``accuracy`` (0..1) is over the validation images of ``dataset``, ``costs`` are Costs. How far
     answers diverge from the float network's is measured, over IMAGES images; what log odds a
     divergence costs follows from all changes together, as single accuracies are too noisy. network:
-    with an input as of models.calibration.inputs.fit. progress: called with (measured, in all).
+    with an input as of models.calibration.inputs.fit. cutter: of the network, if channels may be
+    cut. progress: called with (measured, in all).
     """
-    split = dataset.validation.take(np.arange(min(IMAGES, len(dataset.validation))))
-    wanted = list(_wanted(space))
+    split = dataset.validation.spread(IMAGES)
+    wanted, others = list(_wanted(space)), list(_others(space, network, cutter))
+    count = len(wanted) + len(others)
 
     def changes() -> Iterator[Change]:
         for done, one in enumerate(wanted):
-            progress(done, len(wanted))
+            progress(done, count)
             yield one.change
 
-    effects = sensitivity(network, changes(), split)
     zero = space.zero_point
-    full = float_accuracy(network, zero, split)
-    scale = _odds_per_nat(effects, full, len(split))
+    found: list[tuple[str, str, float, float]] = []
+    for one, effect in zip(wanted, sensitivity(network, changes(), split, zero), strict=True):
+        found.append((one.parameter, one.choice, effect.divergence, effect.accuracy))
+    answers = _Answers.of(network, Quantisation(input_zero_point=zero), split)
+    for done, (parameter, choice, changed, quantisation) in enumerate(others, start=len(wanted)):
+        progress(done, count)
+        other = _Answers.of(changed(), quantisation, split)
+        lost = other.accuracy - answers.accuracy
+        found.append((parameter, choice, answers.divergence(other), lost))
+    effects = np.array([effect for _, _, *effect in found]).reshape(-1, 2)
+    scale = _odds_per_nat(effects, answers.accuracy, len(split))
     costs: Costs = {}
-    for one, effect in zip(wanted, effects, strict=True):
-        choices = costs.setdefault(one.parameter, {})
-        choices[one.choice] = choices.get(one.choice, 0.0) + scale * effect.divergence
-    costs[INPUT_BITS] = {
-        str(bits): scale * _divergence(network, int(bits), split)
-        for bits in space.choices[INPUT_BITS]
-        if bits != WIDEST
-    }
+    for parameter, choice, divergence, _ in found:
+        choices = costs.setdefault(parameter, {})
+        choices[choice] = choices.get(choice, 0.0) + scale * divergence
     return {"accuracy": float_accuracy(network, zero, dataset.validation), "costs": costs}
 
 
@@ -100,27 +109,53 @@ def _wanted(space: NetworkSpace) -> list[_Measurement]:
     return found
 
 
-def _odds_per_nat(effects: Sequence[Effect], accuracy: float, images: int) -> float:
+def _others(
+    space: NetworkSpace, network: FloatNetwork, cutter: Cutter | None
+) -> Iterator[tuple[str, str, Callable[[], FloatNetwork], Quantisation]]:
+    """Yield parameter, choice, network and its input for what changes more than one layer."""
+    zero = space.zero_point
+    for bits in space.choices[INPUT_BITS]:
+        if bits != WIDEST:
+            yield INPUT_BITS, str(bits), lambda: network, Quantisation(input_bits=int(bits))
+    for name in space.groups:
+        *fewer, size = map(int, space.choices[name])
+        assert cutter is not None
+        for count in fewer:
+            lost = {name.partition(".")[2]: size - count}
+            changed = functools.partial(cutter.without, lost)
+            yield name, str(count), changed, Quantisation(input_zero_point=zero)
+
+
+def _odds_per_nat(effects: Floats, accuracy: float, images: int) -> float:
     """Return the log odds of a correct answer that a nat of divergence costs, above 0.
 
-    By least squares over the changes that were measured. accuracy: of the float network.
+    By least squares over the changes that were measured: their divergences and rises of the
+    accuracy, shape (n, 2). accuracy: of the float network.
     """
-    nats = np.array([effect.divergence for effect in effects])
-    after = np.clip(accuracy + np.array([effect.accuracy for effect in effects]), 0, 1)
+    nats, rises = effects.T
+    after = np.clip(accuracy + rises, 0, 1)
     lost = log_odds(np.array(accuracy), images) - log_odds(after, images)
     slope = float((nats * lost).sum() / max(float((nats**2).sum()), 1e-12))
     return max(slope, LEAST_SLOPE)
 
 
-@torch.no_grad()
-def _divergence(network: FloatNetwork, bits: int, split: Split) -> float:
-    """Return the mean divergence, in nats, that an input of fewer bits makes."""
-    images = torch.from_numpy(split.images)
-    before, after = (
-        torch.log_softmax(loading.load(network, Quantisation(input_bits=width))(images), dim=1)
-        for width in (WIDEST, bits)
-    )
-    return float(F.kl_div(after, before, log_target=True, reduction="batchmean"))
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    logs: torch.Tensor
+    """Logarithms of the class probabilities, (n, classes)."""
+    accuracy: float
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, network: FloatNetwork, quantisation: Quantisation, split: Split) -> _Answers:
+        """Return the answers in floating point, of an input as ``quantisation`` says."""
+        images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+        logs = torch.log_softmax(loading.load(network, quantisation)(images), dim=1)
+        return cls(logs, float((logs.argmax(dim=1) == labels).double().mean()))
+
+    def divergence(self, other: _Answers) -> float:
+        """Return the mean divergence of others from these, in nats."""
+        return float(F.kl_div(other.logs, self.logs, log_target=True, reduction="batchmean"))
 
 
 def float_accuracy(network: FloatNetwork, zero_point: int, split: Split) -> float:

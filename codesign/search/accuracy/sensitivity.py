@@ -8,8 +8,9 @@ Recognition and Machine Learning", 2006, section 3.3).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class Losses:
     """By bits of the image, shape (9,)."""
     patterns: Floats
     """By slot and N:M pattern, in the order of SPARSITIES, shape (slots, patterns)."""
+    channels: Mapping[int, Floats] = field(default_factory=dict)
+    """By the slot that tells how many channels a group has: by the channels of its output."""
 
     @classmethod
     def of_genes(cls, space: NetworkSpace, costs: Mapping[str, Mapping[str, float]]) -> Losses:
@@ -64,16 +67,21 @@ class Losses:
                 _put(found.outputs[slot], costs.get(f"{ACTIVATION_BITS}.{owner}", {}))
             for pattern, lost in costs.get(f"{SPARSITY}.{layer.name}", {}).items():
                 found.patterns[slot, tuple(SPARSITIES).index(pattern)] = lost
-        return found
+        return dataclasses.replace(found, channels=_channels(space, costs))
 
     @property
     def slots(self) -> int:
         """Number of layers."""
         return len(self.weights)
 
+    @property
+    def features(self) -> int:
+        """Number of losses that ``of`` tells apart: those of layers, image and groups."""
+        return self.slots + 1 + len(self.channels)
+
     def of(self, layers: LayerTable) -> Floats:
-        """Return what the bits of networks cost, shape (n, slots + 1), the image's last."""
-        found = np.zeros((len(layers), self.slots + 1))
+        """Return what networks lose, shape (n, features): by layer, by the image, by group."""
+        found = np.zeros((len(layers), self.features))
         patterns = _patterns(layers)
         for slot in range(self.slots):
             raw = layers.raw[:, slot] == 1
@@ -81,8 +89,25 @@ class Losses:
             found[:, slot] = self.weights[slot][layers.weight_bits[:, slot]]
             found[:, slot] += np.where(raw, 0.0, self.outputs[slot][outputs])
             found[:, slot] += self.patterns[slot][patterns[:, slot]]
-        found[:, -1] = self.image[layers.in_bits[:, 0]]
+        found[:, self.slots] = self.image[layers.in_bits[:, 0]]
+        for place, (slot, lost) in enumerate(self.channels.items(), start=self.slots + 1):
+            found[:, place] = lost[layers.out_channels[:, slot]]
         return found
+
+
+def _channels(space: NetworkSpace, costs: Mapping[str, Mapping[str, float]]) -> dict[int, Floats]:
+    """Return ``Losses.channels``."""
+    found = {}
+    for name, tensors in space.groups.items():
+        slots = [slot for slot, layer in enumerate(space.mac_layers) if layer.output in tensors]
+        # Of a concat's parts one alone need not tell the choices apart: the one of most does best.
+        slot = max(slots, key=lambda slot: len(set(tensors[space.mac_layers[slot].output])))
+        counts = tensors[space.mac_layers[slot].output]
+        lost = np.zeros(max(counts) + 1)
+        for count, choice in zip(counts, space.choices[name], strict=True):
+            lost[count] = costs.get(name, {}).get(str(choice), 0.0)
+        found[slot] = lost
+    return found
 
 
 def _put(row: Floats, costs: Mapping[str, float]) -> None:
@@ -109,7 +134,7 @@ class SensitivityBelief:
     """Validation images of a trial."""
 
     def features(self, layers: LayerTable) -> Floats:
-        """Return what networks are compared by, shape (n, slots + 1)."""
+        """Return what networks are compared by, shape (n, features)."""
         return self.losses.of(layers)
 
     def after(self, features: Floats, accuracies: Floats) -> SensitivityPredictor:
@@ -126,7 +151,7 @@ class SensitivityPredictor:
 
     def __init__(self, belief: SensitivityBelief, features: Floats, lost: Floats) -> None:
         self._belief = belief
-        size = belief.losses.slots + 1
+        size = belief.losses.features
         prior = SHARED**2 * np.ones((size, size)) + OWN**2 * np.eye(size)
         with one_thread():
             inverse = np.linalg.inv(prior)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from codesign.results import UserError
-from codesign.search.space.declaration import PLAIN, PROJECTION
+from codesign.search.space.blocks import PLAIN, PROJECTION
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.genome import Ints
 from codesign.search.space.tables import layer_table
@@ -131,12 +131,12 @@ def trained(
 
 
 def judged(supernet: Supernet, subnet: Subnet, dataset: Dataset, seed: int) -> Judgement:
-    """Evaluate a network with shared weights on up to JUDGED_IMAGES validation images, the first.
+    """Evaluate a network with shared weights on up to JUDGED_IMAGES validation images.
 
     seed: draws the training images that calibrate its batch norm and activation scales, and that
     its classifier is refitted to.
     """
     random = np.random.default_rng([seed, 5])
     chosen = random.permutation(len(dataset.train))[:CALIBRATION_IMAGES]
-    validation = dataset.validation.take(np.arange(min(len(dataset.validation), JUDGED_IMAGES)))
+    validation = dataset.validation.spread(JUDGED_IMAGES)
     return judge(supernet, subnet, dataset.train.take(chosen), validation)

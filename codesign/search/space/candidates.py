@@ -76,6 +76,7 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
         memory_tiles=np.zeros(len(candidates), dtype=np.int64),
         binary_weights=_binary(space, candidates, layers, multiplier, sparsity),
         wide_input_passes=passes,
+        activation_tables=np.zeros(len(candidates), dtype=np.int64),
         **depths,
     )
 

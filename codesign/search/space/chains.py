@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import Records, Scratch, compiled, int64_fields, part
+from codesign.search.space.blocks import BLOCKS, CHEAP_KERNEL, GHOST, PROJECTION, RESIDUALS, STACK
 from codesign.search.space.chain_layers import (
     ChainTask,
     append,
@@ -19,14 +20,6 @@ from codesign.search.space.chain_layers import (
     sizes,
     strides,
     whole,
-)
-from codesign.search.space.declaration import (
-    BLOCKS,
-    CHEAP_KERNEL,
-    GHOST,
-    PROJECTION,
-    RESIDUALS,
-    STACK,
 )
 
 Ints = NDArray[np.int64]

@@ -14,7 +14,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.space import graphs, rules
 from codesign.search.space.declaration import DENSE, NpuChoices
+from codesign.search.space.parameters import Floats32, Parameter, conditions
 from codesign.search.space.rules import Choice, Combination, Requirement
 from codesign.search.strategies import Genes, Graphs
 from rtl_gen.parameters import SPARSITIES
@@ -33,22 +33,6 @@ if TYPE_CHECKING:
     from models.quantisation.plan import Quantisation
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Parameter of a search space, encoded as one gene.
-
-    >>> Parameter("kernel2", choices=(3, 5), requires=(("stages", 2),)).choices[1]
-    5
-    """
-
-    name: str
-    choices: tuple[Choice, ...]
-    requires: tuple[tuple[str, int], ...] = ()
-    """Pairs (parameter, least value) that must all hold for the gene to be active."""
-    unless: tuple[tuple[str, Choice], ...] = ()
-    """Pairs (parameter, value) of which none may hold for the gene to be active."""
 
 
 class Genome(abc.ABC):
@@ -180,7 +164,7 @@ class Genome(abc.ABC):
             kind = "activation_bits" if parameter.name == "input_bits" else stem
             kinds.setdefault(kind, []).append(gene)
         several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
-        of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity")
+        of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity", "dense")
         bits = [g for g, one in enumerate(self.parameters) if one.name.startswith(of_bits)]
         network = np.setdiff1d(np.arange(len(self.sizes)), [*bits, *self.npu_genes])
         parts = (network, np.array(bits, dtype=np.int64), self.npu_genes)
@@ -196,13 +180,22 @@ class Genome(abc.ABC):
         names = self.npu.genes
         return np.array([self.index[name] for name in names], dtype=np.int64)
 
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Parameter name -> its choices as an array."""
+        return {name: np.array(choices) for name, choices in self.choices.items()}
+
+    @cached_property
+    def _conditions(self) -> tuple[Ints, Floats32, Floats32]:
+        """Conditions of all parameters, as ``parameters.conditions`` returns them."""
+        return conditions(self.parameters, self.index, self._arrays)
+
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
         """Return the values of the parameter ``name`` in candidates of (n, genes), shape (n,).
 
         Where its gene is inactive (0 in canonical candidates), that is the first choice.
         """
-        gene = self.index[name]
-        return np.array(self.parameters[gene].choices)[candidates[:, gene]]
+        return self._arrays[name][candidates[:, self.index[name]]]
 
     def integers(self, candidates: Ints, name: str) -> Ints:
         """Return ``values`` of a numeric parameter as int64, shape (n,)."""
@@ -238,13 +231,10 @@ class Genome(abc.ABC):
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
         """Return True where a gene is active, by its Parameter, shape (n, genes)."""
-        mask = np.ones(candidates.shape, dtype=np.bool_)
-        for gene, parameter in enumerate(self.parameters):
-            for name, least in parameter.requires:
-                mask[:, gene] &= self.integers(candidates, name) >= least
-            for name, value in parameter.unless:
-                mask[:, gene] &= self.values(candidates, name) != value
-        return mask
+        deciding, unmet, needs = self._conditions
+        broken = unmet[np.arange(len(deciding)), candidates[:, deciding]]
+        found: NDArray[np.bool_] = broken @ needs == 0
+        return found
 
     def canonical(self, candidates: Ints) -> Ints:
         """Return a copy of the candidates, shape (n, genes), with inactive genes set to 0."""

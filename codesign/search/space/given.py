@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ import numpy as np
 from codesign.cost.cycles.layers import LayerTable
 from codesign.results import UserError
 from codesign.search.space.declaration import DENSE, BitChoices, NpuChoices
-from codesign.search.space.genome import Genome, Ints, Parameter, bits_label
+from codesign.search.space.genome import Genome, Ints, bits_label
+from codesign.search.space.parameters import Parameter
 from codesign.search.space.rules import Choice
+from models.graph.channels import Channel, channel_map, without
 from models.graph.layers import Concat, Input
 from models.graph.network import NetworkGraph
 from models.graph.passes import legalise, scale_source
@@ -33,7 +35,9 @@ from models.quantisation.plan import (
 from models.quantisation.sparsity import Sparsity
 from rtl_gen.parameters import SPARSITIES
 
-INPUT_BITS, WEIGHTS_SHA256 = "input_bits", "weights_sha256"
+INPUT_BITS, WEIGHTS_SHA256, CHANNELS = "input_bits", "weights_sha256", "channels"
+SHARES = (0.5, 0.625, 0.75, 0.875, 1.0)
+"""Shares of its channels that a group may keep."""
 BITS = BitChoices(
     input=(4, 6, 8),
     weights=(2, 3, 4, 5, 6, 8),
@@ -45,11 +49,12 @@ BITS = BitChoices(
 
 @dataclass(frozen=True, eq=False)
 class NetworkSpace(Genome):
-    """Quantisations of one network graph, and NPUs for it.
+    """Quantisations of one network graph, what may be cut of it, and NPUs for it.
 
-    Genes are the bits of the image, the bits of the weights of each convolution and linear layer,
-    the bits of each tensor that has a scale of its own (concat inputs share one), one N:M pattern
-    for all layers that can have one and do not read the image, and the NPU.
+    Genes are the channels of each group that may be cut, the bits of the image, the bits of the
+    weights of each convolution and linear layer, the bits of each tensor that has a scale of its
+    own (concat inputs share one), one N:M pattern for all layers that can have one and do not read
+    the image, those of them that stay dense all the same, and the NPU.
 
     >>> from codesign.search.space.declaration import load_declaration
     >>> from models.graph.layers import Linear
@@ -68,6 +73,9 @@ class NetworkSpace(Genome):
     zero_point: int = 0
     """Code of the image that is the value 0. Unless it is 0, images have 8 bits, as it would
     be another value of fewer."""
+    order: Mapping[str, Sequence[Channel]] = field(default_factory=dict)
+    """The channels that may be cut of each group of the graph's ``channel_map``, in that order;
+    empty: none."""
 
     def __post_init__(self) -> None:
         if self.bits.by_stage:
@@ -104,12 +112,17 @@ class NetworkSpace(Genome):
     def parameters(self) -> tuple[Parameter, ...]:
         """Parameters in the order of the genes, those of layers in the order of the graph."""
         input_bits = (Quantisation().input_bits,) if self.zero_point else self.bits.input
-        found = [Parameter(INPUT_BITS, input_bits)]
+        found = [Parameter(f"{CHANNELS}.{name}", kept) for name, kept in self._kept.items()]
+        found.append(Parameter(INPUT_BITS, input_bits))
         listed = {WEIGHT_BITS: self.bits.weights, ACTIVATION_BITS: self.bits.activations}
         for name, fields in self._knobs.items():
             found += [Parameter(f"{one}.{name}", listed[one]) for one in fields if one in listed]
         if self.sparse and self.bits.sparsity != (DENSE,):
-            found.append(Parameter(SPARSITY, self.bits.patterns(0)))
+            patterns = sorted(self.bits.patterns(0), key=lambda pattern: pattern != DENSE)
+            found.append(Parameter(SPARSITY, tuple(patterns)))
+            needs = ((SPARSITY, int(DENSE in patterns)),)
+            names = (name for name in self._knobs if name in self.sparse)
+            found += [Parameter(f"{DENSE}.{name}", (False, True), needs) for name in names]
         found += [Parameter(name, getattr(self.npu, name)) for name in self.npu.genes]
         return tuple(found)
 
@@ -131,33 +144,56 @@ class NetworkSpace(Genome):
             if can_be_sparse(layer.spec) and image not in layer.inputs
         )
 
+    @functools.cached_property
+    def _kept(self) -> dict[str, tuple[int, ...]]:
+        """The numbers of channels that a group may keep, ascending, by its name."""
+        found = {}
+        for name, order in self.order.items():
+            size = len(channel_map(self.graph).groups[name])
+            counts = {max(round(size * share), size - len(order)) for share in SHARES}
+            if len(counts) > 1:
+                found[name] = tuple(sorted(counts))
+        return found
+
     def declared(self) -> dict[str, Any]:
-        """Return the network's hash and the choices of bits and NPU as JSON values."""
+        """Return the network's hash and what is chosen from as JSON values."""
         choices = {"bits": dataclasses.asdict(self.bits), "npu": dataclasses.asdict(self.npu)}
-        return {WEIGHTS_SHA256: self.weights_sha256, **choices}
+        return {WEIGHTS_SHA256: self.weights_sha256, CHANNELS: self._kept, **choices}
 
     # Decoding --------------------------------------------------------------------------------
 
     def network(self, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
         """Return the graph and the quantisation of one candidate, shape (genes,)."""
-        params = self.params(candidate)
+        params, graph = self.params(candidate), self.graph
         pattern = tuple(SPARSITIES)[int(self.patterns(candidate[None])[0])]
         sparsity = None if pattern == DENSE else Sparsity.parse(pattern)
         specs = {}
         for name, fields in self._knobs.items():
             given = {one: params[f"{one}.{name}"] for one in fields if f"{one}.{name}" in params}
             spec = dataclasses.replace(QuantSpec(), **given)  # type: ignore[arg-type]
-            if name in self.sparse:
+            if name in self.sparse and not params.get(f"{DENSE}.{name}"):
                 spec = dataclasses.replace(spec, sparsity=sparsity)
             specs[name] = spec
         bits = int(params[INPUT_BITS])
         found = Quantisation(bits, layers=specs, input_zero_point=self.zero_point)
-        return self.graph, found
+        if lost := self.lost(candidate):
+            graph = without(graph, self.gone(lost))
+        return graph, found
+
+    def lost(self, candidate: Ints) -> dict[str, int]:
+        """Return how many channels each group lacks that lacks some, by its name."""
+        params = self.params(candidate)
+        counts = {n: kept[-1] - int(params[f"{CHANNELS}.{n}"]) for n, kept in self._kept.items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def gone(self, lost: Mapping[str, int]) -> frozenset[Channel]:
+        """Return the channels that a network lacks; lost: how many of each group."""
+        return frozenset(one for name, count in lost.items() for one in self.order[name][:count])
 
     def layers(self, candidates: Ints, threads: int | None = None) -> LayerTable:
-        """Return the MAC layers of candidates of shape (n, genes): one table row with other bits.
+        """Return the MAC layers of candidates of shape (n, genes): one table row with changes.
 
-        threads: not used, as only columns of bits are written.
+        threads: not used, as only columns of bits and channels are written.
         """
         base, network = self._base
         table = base.take(np.zeros(len(candidates), np.int64))
@@ -171,8 +207,37 @@ class NetworkSpace(Genome):
             if not layer.raw:
                 table.out_bits[:, slot] = self._tensor_bits(candidates, layer.output)
             if layer.name in self.sparse:
-                table.kept[:, slot], table.group[:, slot] = np.where(group > 1, [kept, group], 0)
+                dense = self.words(candidates, f"{DENSE}.{layer.name}", (False, True), False) == 1
+                pattern = np.where((group > 1) & ~dense, [kept, group], 0)
+                table.kept[:, slot], table.group[:, slot] = pattern
+            for tensor, column in (
+                (layer.sources[0].tensor, table.in_channels), (layer.output, table.out_channels)
+            ):  # fmt: skip
+                for name, fewer in self._fewer.get(tensor, {}).items():
+                    column[:, slot] -= fewer[candidates[:, self.index[name]]]
         return table
+
+    @functools.cached_property
+    def groups(self) -> dict[str, dict[str, list[int]]]:
+        """By parameter of channels and tensor: how many the tensor has, by number of the choice."""
+        shapes = legalise(self.graph).shapes
+        found: dict[str, dict[str, list[int]]] = {}
+        for tensor, lacks in self._fewer.items():
+            for name, fewer in lacks.items():
+                found.setdefault(name, {})[tensor] = (shapes[tensor][0] - fewer).tolist()
+        return found
+
+    @functools.cached_property
+    def _fewer(self) -> dict[str, dict[str, Ints]]:
+        """By tensor and parameter: the channels that the tensor lacks, by number of the choice."""
+        found: dict[str, dict[str, Ints]] = {}
+        for tensor, own in channel_map(legalise(self.graph)).tensors.items():
+            for name, kept in self._kept.items():
+                gone = [self.gone({name: kept[-1] - count}) for count in kept]
+                fewer = np.array([sum(one in lost for one in own) for lost in gone], np.int64)
+                if fewer.any():
+                    found.setdefault(tensor, {})[f"{CHANNELS}.{name}"] = fewer
+        return found
 
     @functools.cached_property
     def _base(self) -> tuple[LayerTable, IntegerNetwork]:
@@ -212,7 +277,16 @@ class NetworkSpace(Genome):
         return np.full(len(candidates), QuantSpec().activation_bits, np.int64)
 
     def label(self, params: Mapping[str, Choice]) -> str:
-        """Return the network's name and the range of its bits, such as ``resnet8 w2-6 a4``."""
-        text = f"{self.graph.name} {bits_label(params)}"
-        pattern = params.get(SPARSITY, DENSE)
-        return text if pattern == DENSE else f"{text} {pattern}"
+        """Return the network's name and the range of its bits, such as ``resnet8 w2-6 a4``.
+
+        Behind it come the N:M pattern, and the share of channels that groups keep if any is cut.
+        """
+        words = [self.graph.name, bits_label(params)]
+        pattern = str(params.get(SPARSITY, DENSE))
+        if pattern != DENSE and not all(params[f"{DENSE}.{name}"] for name in self.sparse):
+            words.append(pattern)
+        shares = [int(params[f"{CHANNELS}.{n}"]) / kept[-1] for n, kept in self._kept.items()]
+        if shares and min(shares) < 1:
+            low, high = (round(100 * share) for share in (min(shares), max(shares)))
+            words.append(f"c{low}-{high}%" if low < high else f"c{low}%")
+        return " ".join(words)

@@ -10,17 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from codesign.search.space.declaration import (
-    DENSE,
-    EXPANSIONS,
-    GHOST,
-    PLAIN,
-    PROJECTION,
-    STACK,
-    NpuChoices,
-    SpaceDeclaration,
-)
-from codesign.search.space.genome import Genome, Ints, Parameter, bits_label
+from codesign.search.space.blocks import EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
+from codesign.search.space.declaration import DENSE, NpuChoices, SpaceDeclaration
+from codesign.search.space.genome import Genome, Ints, bits_label
+from codesign.search.space.parameters import Parameter
 from codesign.search.space.rules import Choice, Combination, Requirement
 from rtl_gen.parameters import SPARSITIES
 

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from codesign.search.space.declaration import (
-    CHEAP_KERNEL,
-    DENSE,
-    EXPANSIONS,
-    GHOST,
-    PLAIN,
-    PROJECTION,
-    STACK,
-)
+from codesign.search.space.blocks import CHEAP_KERNEL, EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
+from codesign.search.space.declaration import DENSE
 from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.rules import Choice
 from codesign.search.space.stages import StageGenes

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping import moves, sums
+from models.importing.mapping import kernels, moves, sums
 from models.importing.mapping.rounding import lies_like, new_scale
-from models.importing.mapping.stages import UNCLIPPED, Stage
+from models.importing.mapping.stages import UNCLIPPED, Curve, Kernel, Stage
 from models.importing.mapping.walk import Value, Walk
 from models.importing.readers.foreign import Node, Reals
 from models.importing.readers.table import RefusalError, Row
@@ -20,7 +20,10 @@ def clip(walk: Walk, node: Node) -> Row:
     low, high = (0.0, math.inf) if node.op == "Relu" else _limits(walk, node)
     if not low < high:
         raise RefusalError(f"clips to {low:g}..{high:g}", "min")
-    value = walk.value(node)
+    return _limit(walk, node, walk.value(node), low, high)
+
+
+def _limit(walk: Walk, node: Node, value: Value, low: float, high: float) -> Row:
     stage = walk.stages[value.stage]
     least, most = stage.grid.range() if stage.grid else UNCLIPPED
     if low <= least and high >= most:
@@ -41,7 +44,7 @@ def _open(walk: Walk, stage: Stage) -> Stage | None:
     """Return the open stage whose result a clip may limit: it commutes with max pooling."""
     if stage.is_open and stage.op == "max_pool":
         return _open(walk, walk.stages[stage.inputs[0]])
-    return stage if stage.is_open else None
+    return stage if stage.is_open and stage.op != "activation" else None
 
 
 def _limits(walk: Walk, node: Node) -> tuple[float, float]:
@@ -51,6 +54,106 @@ def _limits(walk: Walk, node: Node) -> tuple[float, float]:
         given = walk.constant(node, position, what)
         found.append(float(np.ravel(given.values)[0]) if given else float(value))
     return found[0], found[1]
+
+
+def leaky(walk: Walk, node: Node) -> Row:
+    """Map leaky ReLU and PReLU: max(x, 0) and max(-slope x, 0) of each channel, and their sum."""
+    value = walk.value(node)
+    slope: Any = float(node.attributes.get("alpha", 0.01))
+    if node.op == "PRelu":
+        found = walk.constant(node, 1, "slope")
+        slope = found.values.astype(np.float64) if found else 0.0
+        if found and found.values.ndim == 1 and value.index.ndim > 2 and found.values.size > 1:
+            raise RefusalError("its slopes lie along the last axis", "slope", "one a channel")
+    slope, _ = _by_channel(walk, value, slope, 0.0)
+    if not np.isfinite(slope).all():
+        raise RefusalError("its slopes are not finite (NaN or infinity)", "slope")
+    if any(value.pads):
+        raise RefusalError("reads a padded map", "", "pad in the convolution behind it")
+    stage = walk.stages[value.stage]
+    name, channels = walk.name(node), stage.shape[0]
+    joins = stage.is_open and stage.op in ("conv2d", "linear") and stage.clip == UNCLIPPED
+    if not joins or stage.halves:
+        stage.closed = True
+        ones = np.ones((channels, 1, 1, 1), np.int64)
+        kernel = Kernel(ones.astype(np.float64), ones, np.ones(channels))
+        halves = walk.unused(f"{name}_halves")
+        stage = Stage(halves, "conv2d", (stage.name,), stage.shape, (kernel,), channels)
+        walk.add(stage)
+    _double(stage, slope)
+    signs = np.stack([np.ones(channels), -np.sign(slope)], 1).astype(np.int64)[:, :, None, None]
+    both = Kernel(signs.astype(np.float64), signs, np.ones(channels))
+    shape = (channels, *stage.shape[1:])
+    made = Stage(name, "conv2d", (stage.name,), shape, (both,), channels, halves=True)
+    stage.closed = True
+    walk.put(node, walk.add(made, walk.index(value)))
+    return sums.mapped(node, made)
+
+
+def _double(stage: Stage, slope: Reals) -> None:
+    """Make each channel x of a stage two: max(x, 0) and max(-|slope| x, 0)."""
+    factors = np.stack([np.ones(len(slope)), -np.abs(slope)], 1).ravel()
+    (kernel,) = stage.kernels
+    scale = None if kernel.scale is None else np.repeat(kernel.scale, 2)
+    twice = kernels.each(kernel, lambda array: np.repeat(array, 2, axis=0))
+    stage.kernels = (Kernel(twice.values, twice.codes, scale),)
+    stage.gain, stage.bias = (np.repeat(part, 2) * factors for part in (stage.gain, stage.bias))
+    if stage.bias_codes is not None:
+        codes, unit = stage.bias_codes
+        exact = bool((np.abs(factors) == 1).all())
+        stage.bias_codes = (np.repeat(codes, 2), np.repeat(unit, 2)) if exact else None
+    stage.shape = (2 * len(slope), *stage.shape[1:])
+    stage.clip_to(0.0, math.inf)
+
+
+def hard_sigmoid(walk: Walk, node: Node) -> Row:
+    """Map hard sigmoid: a scale, an offset, and the clip to 0..1."""
+    value = walk.value(node)
+    scale, offset = (node.attributes.get(k, d) for k, d in (("alpha", 0.2), ("beta", 0.5)))
+    numbers = _by_channel(walk, value, np.array(scale), np.array(offset))
+    affine(walk, node, value, *numbers)
+    return _limit(walk, node, walk.values[node.outputs[0]], 0.0, 1.0)
+
+
+CURVES = {
+    "Sigmoid": "sigmoid", "Tanh": "tanh", "Swish": "silu", "HardSwish": "hard_swish",
+    "Gelu": "gelu", "Elu": "elu", "Softplus": "softplus", "Mish": "mish",
+}  # fmt: skip
+"""Operator that is looked up in a table -> its function."""
+
+
+def activation(walk: Walk, node: Node) -> Row:
+    """Map an activation function: a table that the codes of the layer before are looked up in."""
+    value, name = walk.value(node), CURVES[node.op]
+    if node.attributes.get("alpha", 1.0) != 1.0:
+        raise RefusalError(f"alpha {node.attributes['alpha']:g}", "alpha", "alpha 1")
+    if node.attributes.get("approximate", "none") == "tanh":
+        name = "gelu_tanh"
+    if any(value.pads):
+        raise RefusalError("reads a padded map", "", "pad in the convolution behind it")
+    walk.index(value)  # the input is laid out
+    stage = walk.closed(value)
+    made = Stage(walk.name(node), "activation", (stage.name,), stage.shape, curve=Curve(name))
+    walk.add(made)
+    walk.put(node, lies_like(walk, made, value))
+    return sums.mapped(node, made)
+
+
+def gated(walk: Walk, node: Node) -> Row:
+    """Map the product of a map and its sigmoid: SiLU. Raises RefusalError for other products."""
+    values = [walk.value(node, position) for position in (0, 1)]
+    for gate, value in (values, values[::-1]):
+        stage = walk.stages[gate.stage]
+        alone = walk.readers[node.inputs[values.index(gate)]] == 1
+        own = stage.curve == Curve("sigmoid") and stage.inputs == (value.stage,) and alone
+        if own and np.array_equal(walk.index(gate), walk.index(value)):
+            stage.curve = Curve("sigmoid", stage.grid) if stage.grid else Curve("silu")
+            stage.grid, stage.closed = None, False
+            walk.put(node, gate)
+            return moves.row(walk, node, "SiLU")
+    raise RefusalError(
+        "multiplies two computed maps", "", "sums of maps; x * sigmoid(x) alone is looked up"
+    )
 
 
 def affine(walk: Walk, node: Node, value: Value, gain: Reals, offset: Reals) -> Row:
@@ -127,6 +230,8 @@ def arithmetic(walk: Walk, node: Node) -> Row:
     if not constants:
         if node.op in ("Add", "Sub"):
             return sums.add(walk, node, 1.0 if node.op == "Add" else -1.0)
+        if node.op == "Mul":
+            return gated(walk, node)
         raise RefusalError("combines two computed maps", "", "sums of maps")
     found = walk.constants[node.inputs[constants[0]]]
     value, number = walk.value(node, 1 - constants[0]), found.values.astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from models.errors import ModelError
 from models.files.reading import quoted
@@ -10,8 +11,12 @@ from models.importing.mapping.moves import MOVES, SAME
 from models.importing.readers.foreign import ForeignGraph, Node
 from models.importing.readers.table import Row, Table
 
-OPERATORS = ("Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh", "ArgMax", "TopK")
+ORDERED = ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "HardSigmoid", "LpNormalization")
+"""Operators after which the largest output is the largest."""
+OPERATORS = (*ORDERED, "ArgMax", "TopK")
 _BETWEEN = (*MOVES, *SAME, "Quantise", "Dequantise")
+_LENGTHS = ("ReduceL2", "ReduceL1", "Clip", "Max", "Add", "Expand", "Shape", *_BETWEEN)
+"""Operators between a vector and its length, by which the host divides."""
 
 
 def without_host(graph: ForeignGraph, table: Table) -> ForeignGraph:
@@ -28,16 +33,17 @@ def without_host(graph: ForeignGraph, table: Table) -> ForeignGraph:
     makers = {name: node for node in graph.nodes for name in node.outputs}
     output, seen = graph.outputs[0], set[str]()
     chain: list[Node] = []
-    cut = 0
+    cut, end = 0, output
     while output in makers and output not in seen:
         seen.add(output)
         node = makers[output]
-        if node.op not in (*OPERATORS, *_BETWEEN) or not node.inputs:
+        length = _length(graph, makers, node)
+        if not node.inputs or (node.op not in (*OPERATORS, *_BETWEEN) and length is None):
             break
-        chain.append(node)
-        if node.op in OPERATORS:
-            cut = len(chain)
+        chain += [node, *(length or ())]
         output = node.inputs[0]
+        if node.op in OPERATORS or length is not None:
+            cut, end = len(chain), output
     if not cut:
         return graph
     for node in reversed(chain[:cut]):
@@ -46,11 +52,34 @@ def without_host(graph: ForeignGraph, table: Table) -> ForeignGraph:
     gone = {id(node) for node in chain[:cut]}
     return dataclasses.replace(
         graph,
-        outputs=(chain[cut - 1].inputs[0],),
+        outputs=(end,),
         nodes=[node for node in graph.nodes if id(node) not in gone],
     )
 
 
+def _length(graph: ForeignGraph, makers: Mapping[str, Node], node: Node) -> list[Node] | None:
+    """Return the nodes that compute the length by which a node divides a vector; None if none do.
+
+    That is ``x / max(norm(x), epsilon)`` and its like: the divisor depends on x alone.
+    """
+    if node.op != "Div" or len(node.inputs) != 2:
+        return None
+    found: dict[int, Node] = {}
+    left = [node.inputs[1]]
+    while left:
+        name = left.pop()
+        if name in (node.inputs[0], "") or name in graph.constants:
+            continue
+        maker = makers.get(name)
+        if maker is None or maker.op not in _LENGTHS:
+            return None
+        if id(maker) not in found:
+            found[id(maker)] = maker
+            left += maker.inputs
+    norms = {"ReduceL2", "ReduceL1"} & {one.op for one in found.values()}
+    return list(found.values()) if norms else None
+
+
 def _note(node: Node) -> str:
-    order = node.op in ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "HardSigmoid")
-    return "the largest output stays the largest" if order else "of the outputs"
+    ordered = node.op in (*ORDERED, *_LENGTHS, "Div")
+    return "the largest output stays the largest" if ordered else "of the outputs"

@@ -62,7 +62,7 @@ def matrix(found: Constant | None) -> Constant | None:
 
 def check_weights(walk: Walk, node: Node) -> None:
     """Raise RefusalError for weights that no input could be multiplied with."""
-    if node.op in ("Conv", "Gemm", "MatMul"):
+    if node.op in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         transposed = node.op != "Conv" and not node.attributes.get("transB", 0)
         kernel_of(walk.constant(node, 1, "weights"), int(transposed))
 
@@ -103,21 +103,33 @@ def spread(walk: Walk, array: Any, places: Ints, size: int) -> Any:
     return large
 
 
-def add_bias(walk: Walk, node: Node, stage: Stage, position: int, factor: float = 1.0) -> None:
-    """Give a stage the bias that is an input of its node, times ``factor``. Raises RefusalError."""
+def add_bias(
+    walk: Walk,
+    node: Node,
+    stage: Stage,
+    position: int,
+    factor: float = 1.0,
+    order: Ints | None = None,
+) -> None:
+    """Give a stage the bias that is an input of its node, times ``factor``. Raises RefusalError.
+
+    order: which channel of the node's output each channel of the stage is, if they are not alike.
+    """
     found = walk.constant(node, position, "bias")
     if found is None:
         return
+    order = np.arange(stage.shape[0]) if order is None else order
+    count = (int(order.max()) + 1,)
     try:
-        values = np.broadcast_to(found.values.ravel(), stage.shape[:1]) * factor
+        values = np.broadcast_to(found.values.ravel(), count)[order] * factor
     except ValueError:
-        raise RefusalError(f"a bias of {found.values.shape} for {stage.shape[0]}", "bias") from None
+        raise RefusalError(f"a bias of {found.values.shape} for {count[0]}", "bias") from None
     if not np.isfinite(values).all():
         raise RefusalError("the bias is not finite (NaN or infinity)", "bias")
     stage.bias = values.astype(np.float64)
     if found.codes is not None and found.scale is not None and factor == 1.0:
-        codes = np.broadcast_to(found.codes.ravel(), stage.shape[:1])
-        scale: Reals = np.broadcast_to(np.ravel(found.scale), stage.shape[:1])
+        codes = np.broadcast_to(found.codes.ravel(), count)[order]
+        scale: Reals = np.broadcast_to(np.ravel(found.scale), count)[order]
         stage.bias_codes = (codes, scale)
 
 

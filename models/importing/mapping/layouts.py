@@ -67,18 +67,26 @@ def channels(index: Ints, shape: Shape) -> Ints | None:
     return found if bool(whole.all()) else None
 
 
-def whole_channels(index: Ints, shape: Shape) -> Ints | None:
-    """Return the channel of which each row of ``index`` (n, values) holds all values, in any order.
+def reduced(index: Ints, shape: Shape) -> tuple[tuple[int, int], Ints] | None:
+    """Return the window (rows, columns) whose values each row of ``index`` (n, values) holds.
 
-    None if one holds others.
+    That is a whole channel, a whole column or a whole row of a map of ``shape``, in any order;
+    beside it the position of each in the map that is left. None if rows hold others.
     """
-    size = shape[1] * shape[2]
-    if index.shape[1] != size:
-        return None
+    channels, rows, cols = shape
     ordered = np.sort(index, axis=1)
-    found = ordered[:, 0] // size
-    whole = ordered == found[:, None] * size + np.arange(size)
-    return found if bool(whole.all()) else None
+    first = ordered[:, 0]
+    for window in ((rows, cols), (rows, 1), (1, cols)):
+        if window[0] * window[1] != index.shape[1]:
+            continue
+        places = (np.arange(window[0])[:, None] * cols + np.arange(window[1])).ravel()
+        left = np.arange(channels * rows * cols).reshape(shape)[:, :: window[0], :: window[1]]
+        found = np.searchsorted(left.ravel(), first)
+        known = found < left.size
+        known[known] = left.ravel()[found[known]] == first[known]
+        if known.all() and (ordered == first[:, None] + places).all():
+            return window, found
+    return None
 
 
 def reshaped(array: Any, target: Sequence[int], allow_zero: bool = False) -> Any:
@@ -109,6 +117,14 @@ def squeezed(array: Any, axes: Sequence[int] | None) -> Any:
         return np.squeeze(array, tuple(int(axis) for axis in axes))
     except ValueError as error:
         raise RefusalError(str(error), "axes") from None
+
+
+def unsqueezed(array: Any, axes: Sequence[int]) -> Any:
+    """Return ``array`` with axes of length 1 at ``axes`` of the result."""
+    ndim = array.ndim + len(axes)
+    if len(set(axes)) != len(axes) or any(not -ndim <= axis < ndim for axis in axes):
+        raise RefusalError(f"axes {list(axes)} of {array.ndim}", "axes")
+    return np.expand_dims(array, tuple(axes))
 
 
 def sliced(
@@ -142,6 +158,58 @@ def split(array: Any, axis: int, sizes: Sequence[int] | None, count: int) -> lis
     if sum(sizes) != array.shape[axis]:
         raise RefusalError(f"parts {list(sizes)} of an axis of {array.shape[axis]}", "split")
     return np.split(array, np.cumsum(sizes)[:-1], axis)
+
+
+def blocks(op: str, array: Any, block: int, mode: str) -> Any:
+    """Return ``array`` (batch, channels, rows, columns) as DepthToSpace or SpaceToDepth make it.
+
+    mode: DCR or CRD, whether the places of a block or its channels come first.
+    """
+    if array.ndim != 4 or block < 1:
+        raise RefusalError(f"blocks of {block} of {array.ndim} axes", "blocksize")
+    batch, channels, rows, cols = array.shape
+    part, first = channels // block**2, mode == "CRD"
+    try:
+        if op == "SpaceToDepth":
+            apart = array.reshape(batch, channels, rows // block, block, cols // block, block)
+            return apart.transpose((0, 1, 3, 5, 2, 4) if first else (0, 3, 5, 1, 2, 4)).reshape(
+                batch, channels * block**2, rows // block, cols // block
+            )
+        sides = (part, block, block) if first else (block, block, part)
+        apart = array.reshape(batch, *sides, rows, cols)
+        order = (0, 1, 4, 2, 5, 3) if first else (0, 3, 4, 1, 5, 2)
+        return apart.transpose(order).reshape(batch, part, rows * block, cols * block)
+    except ValueError:
+        raise RefusalError(f"blocks of {block} of {array.shape}", "blocksize") from None
+
+
+def nearest(array: Any, axis: int, made: int, scale: float, given: Mapping[str, Any]) -> Any:
+    """Return ``array`` with ``made`` places along an axis, each the nearest of the old ones.
+
+    given: ONNX's attributes of Resize.
+    """
+    size, places = array.shape[axis], np.arange(made)
+    way = given.get("coordinate_transformation_mode", "half_pixel")
+    real = {
+        "half_pixel": (places + 0.5) / scale - 0.5,
+        "pytorch_half_pixel": (places + 0.5) / scale - 0.5 if made > 1 else np.zeros(1),
+        "align_corners": places * (size - 1) / max(made - 1, 1),
+        "asymmetric": places / scale,
+    }.get(way)
+    if real is None:
+        raise RefusalError(
+            f"resizes by {way}", "coordinate_transformation_mode", "half_pixel or asymmetric"
+        )
+    real = np.round(real, 9)  # 2 / 0.2 is 10, not a bit less
+    found = {
+        "round_prefer_floor": np.ceil(real - 0.5),
+        "round_prefer_ceil": np.floor(real + 0.5),
+        "floor": np.floor(real),
+        "ceil": np.ceil(real),
+    }.get(given.get("nearest_mode", "round_prefer_floor"))
+    if found is None:
+        raise RefusalError(f"rounds by {given['nearest_mode']}", "nearest_mode")
+    return np.take(array, np.clip(found, 0, size - 1).astype(np.int64), axis)
 
 
 def padding_of(attributes: Mapping[str, Any], sizes: Sequence[int], window: Sequence[int],

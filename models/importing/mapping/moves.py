@@ -41,12 +41,7 @@ def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
         case "Squeeze":
             return [layouts.squeezed(array, walk.numbers(node, 1, "axes"))]
         case "Unsqueeze":
-            axes = walk.numbers(node, 1, "axes") or []
-            if len(set(axes)) != len(axes) or any(
-                not -array.ndim - len(axes) <= axis < array.ndim + len(axes) for axis in axes
-            ):
-                raise RefusalError(f"axes {axes} of {array.ndim}", "axes")
-            return [np.expand_dims(array, tuple(axes))]
+            return [layouts.unsqueezed(array, walk.numbers(node, 1, "axes") or [])]
         case "Slice":
             starts, ends = walk.numbers(node, 1, "starts"), walk.numbers(node, 2, "ends")
             cut, steps = walk.numbers(node, 3, "axes"), walk.numbers(node, 4, "steps")
@@ -64,10 +59,37 @@ def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
                 return [np.take(array, picked.values.astype(np.int64), axis)]
             except IndexError as error:
                 raise RefusalError(str(error), "indices") from None
-    raise AssertionError(node.op)
+    if node.op == "Resize":
+        return [_resized(walk, node, array)]
+    return [layouts.blocks(node.op, array, given["blocksize"], given.get("mode", "DCR"))]
 
 
-MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather")
+def _resized(walk: Walk, node: Node, array: Any) -> Any:
+    """Return a map resized to its nearest values. Raises RefusalError for other ways."""
+    given = node.attributes
+    if given.get("mode", "nearest") != "nearest":
+        raise RefusalError(
+            f"resizes by {given['mode']} interpolation", "mode",
+            "nearest, or a transposed convolution with fixed weights",
+        )  # fmt: skip
+    factors, sides = walk.constant(node, 2, "scales"), walk.numbers(node, 3, "sizes")
+    axes = [int(axis) % array.ndim for axis in given.get("axes", range(array.ndim))]
+    scales = np.ravel(factors.values).tolist() if factors else []
+    scales, sides = scales or [0.0] * len(axes), sides or [0] * len(axes)
+    if given.get("keep_aspect_ratio_policy", "stretch") != "stretch" or len(sides) != len(scales):
+        raise RefusalError("keeps the aspect ratio", "keep_aspect_ratio_policy", "stretch")
+    for axis, scale, side in zip(axes, scales, sides, strict=True):
+        made = int(side) or int(array.shape[axis] * scale)
+        check_shape([max(array.size // array.shape[axis] * made, 1), made], node.outputs[0])
+        if made != array.shape[axis]:
+            array = layouts.nearest(array, axis, made, scale or made / array.shape[axis], given)
+    return array
+
+
+MOVES = (
+    "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather",
+    "DepthToSpace", "SpaceToDepth", "Resize",
+)  # fmt: skip
 SAME = ("Identity", "Dropout", "Cast")
 """Operators that pass their values on; of training, or of number formats."""
 _REALS = (1, 10, 11, 16)
@@ -79,6 +101,8 @@ def move(walk: Walk, node: Node) -> Row:
     value = walk.value(node)
     if any(value.pads) and node.op != "Transpose":
         raise RefusalError("moves a padded map", "", "pad in the convolution behind it")
+    if len(node.outputs) > 1:  # what follows one part is not what follows the others
+        walk.stages[value.stage].closed = True
     for position, index in enumerate(arrange(walk, node, value.index)):
         check_shape(index.shape, node.outputs[position])
         walk.put(node, Value(value.stage, index, value.pads), position)

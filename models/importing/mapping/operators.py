@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.importing.mapping import channels, moves, pools, rounding, sums
+from models.importing.mapping import channels, convolutions, moves, pools, rounding, sums
 from models.importing.mapping.walk import Handler
 
 HANDLERS: Mapping[str, Handler] = {
-    "Conv": sums.conv,
+    "Conv": convolutions.conv,
+    "ConvTranspose": convolutions.transposed,
     "Gemm": sums.linear,
     "MatMul": sums.linear,
     "AveragePool": pools.average_pool,
     "GlobalAveragePool": pools.average_pool,
     "ReduceMean": pools.average_pool,
+    "ReduceSum": pools.average_pool,
+    "ReduceMax": pools.max_pool,
     "MaxPool": pools.max_pool,
     "GlobalMaxPool": pools.max_pool,
     "Add": channels.arithmetic,
@@ -23,6 +26,10 @@ HANDLERS: Mapping[str, Handler] = {
     "Concat": sums.concat,
     "Relu": channels.clip,
     "Clip": channels.clip,
+    "LeakyRelu": channels.leaky,
+    "PRelu": channels.leaky,
+    "HardSigmoid": channels.hard_sigmoid,
+    **dict.fromkeys(channels.CURVES, channels.activation),
     "BatchNormalization": channels.batch_norm,
     "Quantise": rounding.quantise,
     "Pad": moves.pad,

@@ -32,10 +32,11 @@ def average_pool(walk: Walk, node: Node) -> Row:
         )  # fmt: skip
         output = None
     else:
-        value, output = _whole(walk, node, value)
+        kernel, output = _whole(walk, node, value)
         stage = walk.closed(value)
-        kernel, stride, pads = (stage.shape[1], stage.shape[2]), (1, 1), NO_PADS
-        places, count = (1, 1), kernel[0] * kernel[1]
+        stride, pads = (1, 1), NO_PADS
+        places = (stage.shape[1] // kernel[0], stage.shape[2] // kernel[1])
+        count = 1 if node.op == "ReduceSum" else kernel[0] * kernel[1]
     channels = stage.shape[0]
     ones = np.ones((channels, 1, *kernel), np.int64)
     made = Stage(
@@ -75,38 +76,46 @@ def _counted(
     return int(counts[0])
 
 
-def _whole(walk: Walk, node: Node, value: Value) -> tuple[Value, Ints]:
-    """Return what a global pooling reads, and the layout of its output. Raises RefusalError."""
+def _whole(walk: Walk, node: Node, value: Value) -> tuple[tuple[int, int], Ints]:
+    """Return the window of a pooling over axes, and the layout of its output.
+
+    Raises RefusalError.
+    """
     index = walk.index(value)
     axes = tuple(range(2, index.ndim))
-    if node.op == "ReduceMean":
+    reduces = node.op.startswith("Reduce")
+    if reduces:
         given = walk.numbers(node, 1, "axes")
         axes = tuple(a % index.ndim for a in (given or range(index.ndim)))
-    keep = node.op != "ReduceMean" or bool(node.attributes.get("keepdims", 1))
+    keep = not reduces or bool(node.attributes.get("keepdims", 1))
     kept = [axis for axis in range(index.ndim) if axis not in axes]
     stage = walk.stages[value.stage]
     rows = index.transpose(*kept, *axes).reshape(-1, math.prod(index.shape[a] for a in axes))
-    found = layouts.whole_channels(rows, stage.shape)
+    found = layouts.reduced(rows, stage.shape)
     if found is None or any(value.pads):
         raise RefusalError(
-            f"takes the mean over axes {list(axes)} of {index.shape}, which are not all rows and "
-            "columns of each channel",
+            f"combines axes {list(axes)} of {index.shape}, which are not all rows, all columns or "
+            "both of each channel",
             "axes",
         )
+    window, places = found
     shape = [1 if axis in axes else side for axis, side in enumerate(index.shape)]
-    return value, found.reshape(shape if keep else [index.shape[axis] for axis in kept])
+    return window, places.reshape(shape if keep else [index.shape[axis] for axis in kept])
 
 
 def max_pool(walk: Walk, node: Node) -> Row:
-    """Map a maximum pooling of windows or of whole maps."""
-    value = walk.straight(walk.value(node), walk.name(node))
-    stage = walk.stages[value.stage]
-    if node.op == "GlobalMaxPool":
-        kernel, stride, pads = (stage.shape[1], stage.shape[2]), (1, 1), NO_PADS
-        places = (1, 1)
-    else:
+    """Map a maximum pooling of windows, of whole maps, or over given axes."""
+    value, output = walk.value(node), None
+    if node.op == "MaxPool":
+        value = walk.straight(value, walk.name(node))
+        stage = walk.stages[value.stage]
         kernel, stride, pads = pooling(walk, node, value)
         places = output_places(stage.shape, kernel, stride, pads, node)
+    else:
+        kernel, output = _whole(walk, node, value)
+        stage = walk.stages[value.stage]
+        stride, pads = kernel, NO_PADS
+        places = (stage.shape[1] // kernel[0], stage.shape[2] // kernel[1])
     if len(node.outputs) > 1 and node.outputs[1] in walk.readers:
         raise RefusalError("gives the places of its maxima", "Indices")
     made = Stage(
@@ -117,7 +126,8 @@ def max_pool(walk: Walk, node: Node) -> Row:
         window=Window(kernel, stride, pads),
         grid=stage.grid,
     )
-    walk.put(node, as_read(walk.add(made), value.index.ndim))
+    found = walk.add(made, output)
+    walk.put(node, found if output is not None else as_read(found, value.index.ndim))
     return mapped(node, made)
 
 

@@ -76,6 +76,8 @@ def round_to(walk: Walk, stage: Stage, grid: Grid) -> bool:
             return False
     if stage.op == "add":
         _settle(walk, stage, grid)
+    if stage.halves:  # of which one is 0 at each place, so that nothing is rounded twice
+        walk.stages[stage.inputs[0]].grid = Grid(grid.scale, 0, grid.bits, signed=False)
     stage.grid = grid
     return True
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from models.graph.activations import FUNCTIONS
 from models.graph.layers import Pair, Shape
 from models.importing.readers.foreign import Grid, Ints, Reals
 
@@ -45,13 +46,39 @@ class Window:
     """(top, left, bottom, right)."""
 
 
+@dataclass(frozen=True)
+class Curve:
+    """Activation function of a stage, by its name in ``activations.FUNCTIONS``.
+
+    gate: grid that the file rounds the function's values to before it multiplies the input by them
+    (SiLU as the product of x and sigmoid(x)); None: it does not.
+
+    >>> Curve("tanh").values(np.zeros(1)).tolist()
+    [0.0]
+    """
+
+    function: str
+    gate: Grid | None = None
+
+    def values(self, x: Reals) -> Reals:
+        """Return the function of real values."""
+        found = FUNCTIONS[self.function](x)
+        if self.gate is None:
+            return found
+        codes = np.rint(found / self.gate.scale) + self.gate.zero_point
+        codes = np.clip(codes, self.gate.low, self.gate.high)
+        rounded: Reals = x * self.gate.scale * (codes - self.gate.zero_point)
+        return rounded
+
+
 @dataclass(eq=False)
 class Stage:
     """A layer in the making; see the module. Made by ``operators``."""
 
     name: str
     op: str
-    """input, conv2d, linear, add, avg_pool, max_pool, scale (of channels), concat."""
+    """input, conv2d, linear, add, avg_pool, max_pool, scale (of channels), concat,
+    activation."""
     inputs: tuple[str, ...]
     shape: Shape
     kernels: tuple[Kernel, ...] = ()
@@ -61,12 +88,16 @@ class Stage:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     """(top, left, bottom, right)."""
     window: Window | None = None
+    curve: Curve | None = None
+    """Function of an activation."""
     gain: Reals = field(default_factory=lambda: np.ones(0))
     bias: Reals = field(default_factory=lambda: np.zeros(0))
     bias_codes: tuple[Ints, Reals] | None = None
     """Codes of the bias and their scale (out,), as long as the bias is the file's."""
     clip: tuple[float, float] = UNCLIPPED
     grid: Grid | None = None
+    halves: bool = False
+    """True where it sums the rectified halves of one map, which are rounded as its result is."""
     closed: bool = False
     """True once more than one node reads it, or another layer does."""
 
@@ -80,7 +111,7 @@ class Stage:
 
     def takes_affine(self, gain: Reals, offset: Reals) -> bool:
         """Return True if ``scale_by`` can take these (out,) into the stage."""
-        if not self.is_open or self.op == "max_pool":
+        if not self.is_open or self.op in ("max_pool", "activation") or self.halves:
             return False
         keeps = self.clip in (UNCLIPPED, (0.0, math.inf)) and gain.min() > 0 and not offset.any()
         return self.clip == UNCLIPPED or keeps

@@ -1,4 +1,4 @@
-"""Operators that sum products: convolutions, matrix products, average pools, sums of two maps."""
+"""Operators that sum products: matrix products, sums of two maps; and concat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.graph.verifier import MOST_SIDE, MOST_WEIGHTS
-from models.importing.mapping import kernels, layouts, moves
+from models.importing.mapping import kernels, layouts, moves, phases
 from models.importing.mapping.stages import Kernel, Stage
 from models.importing.mapping.walk import INPUT, Value, Walk, same_grid
 from models.importing.readers.foreign import Node
@@ -20,50 +20,6 @@ NO_PADS = (0, 0, 0, 0)
 def mapped(node: Node, stage: Stage) -> Row:
     """Return the table's line of a node that became a layer."""
     return Row(node.name, node.operator or node.op, "mapped", stage.name)
-
-
-def conv(walk: Walk, node: Node) -> Row:
-    """Map a convolution of 1 or 2 dimensions, grouped and dilated ones included."""
-    value, weights = walk.value(node), kernels.kernel_of(walk.constant(node, 1, "weights"))
-    groups = int(node.attributes.get("group", 1))
-    if weights.values.ndim == 3:
-        weights = kernels.each(weights, lambda array: array[:, :, None, :])
-    elif weights.values.ndim != 4:
-        raise RefusalError(
-            f"weights of {weights.values.ndim} axes", "weights", "1-D or 2-D convolutions"
-        )
-    weights = kernels.dilated(walk, weights, pair(node, "dilations"))
-    out, per_group = weights.values.shape[:2]
-    value, picks = walk.aligned(value)
-    if groups < 1 or len(picks) != per_group * groups or out % groups:
-        raise RefusalError(
-            f"weights {weights.values.shape} in {groups} groups do not fit {len(picks)} channels",
-            "group",
-        )
-    straight = np.array_equal(picks, np.arange(walk.stages[value.stage].shape[0]))
-    if not straight and groups > 1:
-        value, straight = walk.straight(value, walk.name(node)), True
-    stage = walk.closed(value)
-    if not straight:
-        weights = kernels.each(
-            weights, lambda array: kernels.spread(walk, array, picks, stage.shape[0])
-        )
-    kernel, stride = weights.values.shape[2:], pair(node, "strides")
-    pads = layouts.padding_of(node.attributes, stage.shape[1:], kernel, stride)
-    pads = sum4(pads, value.pads)
-    made = Stage(
-        walk.name(node),
-        "conv2d",
-        (stage.name,),
-        (out, *output_places(stage.shape, kernel, stride, pads)),
-        (weights,),
-        groups,
-        stride,
-        pads,
-    )
-    kernels.add_bias(walk, node, made, 2)
-    walk.put(node, as_read(walk.add(made), walk.index(walk.value(node)).ndim))
-    return mapped(node, made)
 
 
 def as_read(value: Value, ndim: int) -> Value:
@@ -139,17 +95,20 @@ def _each_place(walk: Walk, node: Node, value: Value, weights: Kernel) -> Row:
 def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     """Map the sum (or difference) of two maps."""
     first, second = walk.value(node, 0), walk.value(node, 1)
+    name = walk.name(node)
+    shapes = walk.index(first).shape, walk.index(second).shape
+    if shapes[0] != shapes[1]:
+        first = repeated(walk, first, shapes[1], name)
+        second = repeated(walk, second, shapes[0], name)
     indices = walk.index(first), walk.index(second)
     if indices[0].shape != indices[1].shape or any(first.pads) or any(second.pads):
         raise RefusalError(
-            f"adds maps of {indices[0].shape} and {indices[1].shape}",
-            "shape",
-            "maps of one shape",
+            f"adds maps of {shapes[0]} and {shapes[1]}", "shape", "maps of one shape"
         )
-    name = walk.name(node)
-    shapes = [walk.stages[value.stage].shape for value in (first, second)]
-    if shapes[0] != shapes[1] or not np.array_equal(*indices):
-        first, second = walk.straight(first, name), walk.straight(second, name)
+    places = [walk.stages[value.stage].shape for value in (first, second)]
+    if places[0] != places[1] or not np.array_equal(*indices):
+        first, second = phases.alike(walk, [first, second], name)
+    indices = walk.index(first), walk.index(second)
     stages = walk.stages[first.stage], walk.stages[second.stage]
     if stages[0].shape != stages[1].shape or stages[0] is stages[1]:
         raise RefusalError("adds maps that lie differently, or a map to itself", "shape")
@@ -165,16 +124,46 @@ def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     return mapped(node, made)
 
 
+def repeated(walk: Walk, value: Value, shape: tuple[int, ...], name: str) -> Value:
+    """Return a tensor of one row or column repeated to as many as ``shape`` has, by a layer.
+
+    That is a window of ones, as high as the map, of which one row lies on the input. The tensor
+    itself where ``shape`` asks for nothing of the kind.
+    """
+    index, stage = walk.index(value), walk.stages[value.stage]
+    if index.ndim != 4 or len(shape) != 4 or index.shape[:2] != shape[:2] or any(value.pads):
+        return value
+    sides = [side if own == 1 else 1 for own, side in zip(index.shape[2:], shape[2:], strict=True)]
+    if sides == [1, 1] or layouts.channels(index, stage.shape) is None:
+        return value
+    value = walk.straight(value, name)
+    stage, channels = walk.closed(value), index.shape[1]
+    ones = np.ones((channels, 1, *sides), np.int64)
+    made = Stage(
+        walk.unused(f"{name}_repeated"),
+        "conv2d",
+        (stage.name,),
+        (channels, *(max(a, b) for a, b in zip(index.shape[2:], sides, strict=True))),
+        (Kernel(ones.astype(np.float64), ones, np.ones(channels)),),
+        channels,
+        pads=(sides[0] - 1, sides[1] - 1, sides[0] - 1, sides[1] - 1),
+        grid=stage.grid,
+    )
+    return walk.add(made)
+
+
 def concat(walk: Walk, node: Node) -> Row:
     """Map the concatenation of maps of equal rows and columns, along any axis of the file."""
     values = [walk.value(node, position) for position in range(len(node.inputs))]
     axis = int(node.attributes.get("axis", 1))
     if len(values) == 1:
         return moves.same(walk, node)
+    if len({walk.stages[value.stage].shape[1:] for value in values}) > 1:
+        values = phases.alike(walk, values, walk.name(node))
     inputs = [walk.index(value) for value in values]
     parts = [walk.stages[value.stage] for value in values]
-    if len({stage.shape[1:] for stage in parts}) > 1 or any(any(v.pads) for v in values):
-        raise RefusalError("joins maps of different rows and columns, or padded ones", "axis")
+    if any(any(value.pads) for value in values):
+        raise RefusalError("joins padded maps", "axis", "pad behind it")
     base, indices = 0, []
     for stage, index in zip(parts, inputs, strict=True):
         indices.append(index + base)

@@ -14,7 +14,6 @@ from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
 from models.importing.mapping import layouts
 from models.importing.mapping.stages import Kernel, Stage
-from models.importing.mapping.unknown import unknown
 from models.importing.readers.foreign import (
     DAMAGE,
     Constant,
@@ -24,7 +23,7 @@ from models.importing.readers.foreign import (
     Node,
     in_order,
 )
-from models.importing.readers.table import RefusalError, Row, Table
+from models.importing.readers.table import RefusalError, Row, Table, unknown
 
 INPUT = "input"
 """Name of the stage of the network's input."""
@@ -175,12 +174,16 @@ class Walk:
         index = self.index(value)
         found = layouts.channels(index, self.stages[value.stage].shape)
         if found is None:
-            raise RefusalError(
-                f"its input of shape {index.shape} holds values of other places than rows and "
-                "columns of one map, which only a fully connected layer can read",
-                "shape",
-            )
+            raise self.elsewhere(value)
         return value, found
+
+    def elsewhere(self, value: Value) -> RefusalError:
+        """Return the refusal of a tensor that is no map."""
+        return RefusalError(
+            f"its input of shape {self.index(value).shape} holds values of other places than rows "
+            "and columns of one map, which only a fully connected layer can read",
+            "shape",
+        )
 
     def straight(self, value: Value, name: str) -> Value:
         """Return a tensor whose channels lie as in its stage: by a 1x1 layer if they do not."""

@@ -1,10 +1,10 @@
 """Readers of files of others: each makes the neutral graph.
 
 foreign (that graph: nodes, constants, grids of codes), grids (quantisation as ONNX says it), table
-(what becomes of each node, and refusals), onnx_file,
-onnx_reading, onnx_operators, onnx_codes, onnx_integers and qonnx (ONNX: float, QDQ, QOperator,
-QONNX), tflite_file and tflite_operators (TensorFlow Lite), torch_program, torch_calls,
-torch_operators and torch_moves (torch.export).
+(what becomes of each node, and refusals), onnx_file, onnx_reading, onnx_operators, onnx_codes,
+onnx_integers and qonnx (ONNX: float, QDQ, QOperator, QONNX), tflite_file, tflite_calls,
+tflite_operators and tflite_maps (TensorFlow Lite), torch_program, torch_calls, torch_operators and
+torch_moves (torch.export).
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The table of an import: what became of every node of a file."""
+"""The table of an import: what became of every node of a file, and what would do instead."""
 
 from __future__ import annotations
 
@@ -19,6 +19,27 @@ class RefusalError(ModelError):
     def __init__(self, reason: str, attribute: str = "", instead: str = "") -> None:
         super().__init__(f"{reason}; instead: {instead}" if instead else reason)
         self.reason, self.attribute, self.instead = reason, attribute, instead
+
+
+INSTEAD = {
+    "Softmax": "leave it to the host: only at the network's end is it taken off",
+    "LSTM": "use convolutions over time",
+    "GRU": "use convolutions over time",
+    "ConvTranspose": "use a convolution on a larger map",
+    "TRANSPOSE_CONV": "use a convolution on a larger map",
+    "Resize": "train for one size",
+    "DynamicQuantizeLinear": "quantise statically, with calibration data",
+    "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
+    "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",
+    "LayerNormalization": "use batch norm",
+    "InstanceNormalization": "use batch norm",
+}
+"""Operator -> what would do instead."""
+
+
+def unknown(operator: str) -> RefusalError:
+    """Return the refusal of an operator, with what would do instead where that is known."""
+    return RefusalError("is no operator that can be mapped", "", INSTEAD.get(operator, ""))
 
 
 @dataclass(frozen=True)

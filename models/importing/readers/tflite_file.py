@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
-from models.importing.readers import tflite_operators
+from models.importing.readers import tflite_calls, tflite_operators
 from models.importing.readers.foreign import (
     DAMAGE,
     MOST_NODES,
@@ -193,7 +193,7 @@ class _Reader:
             )
         inputs = [int(i) for i in _numbers(operator.InputsAsNumpy())]
         outputs = [int(i) for i in _numbers(operator.OutputsAsNumpy())]
-        call = tflite_operators.Call(
+        call = tflite_calls.Call(
             kind,
             self.names[outputs[0]] if outputs else f"{kind}{position}",
             tuple("" if i < 0 else self._name(i) for i in inputs),

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.importing.readers.foreign import Constant, Grid, Node
-
-_FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-"""Transposes from channels last to channels first, and back."""
-_ACTIVATIONS = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
-"""Fused activation -> the range that it clips to."""
+from models.importing.readers import tflite_maps
+from models.importing.readers.foreign import Node
+from models.importing.readers.tflite_calls import FIRST, LAST, Call, result
 
 
 def names() -> dict[int, str]:
@@ -30,68 +25,6 @@ def names() -> dict[int, str]:
     return {
         value: name for name, value in vars(tflite.BuiltinOperator).items() if type(value) is int
     }
-
-
-class Tensors(Protocol):
-    """The tensors of a file, by index. Made by the reader."""
-
-    names: list[str]
-    constants: dict[str, Constant]
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        """Return the shape of a tensor."""
-
-    def constant(self, index: int) -> NDArray[Any]:
-        """Return the values of a constant. Raises ModelError if the tensor is none."""
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """An operator of a file with its tensors by name, and by index in the file (-1 for none).
-
-    Made by ``tflite_file.read``.
-    """
-
-    kind: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    indices: tuple[int, ...]
-    grids: tuple[Grid | None, ...]
-    operator: Any
-    reader: Tensors
-
-    def options(self, kind: str) -> Any:
-        """Return the operator's options as those of ``kind``, such as Conv2DOptions.
-
-        Absent ones are an empty table, whose values are the schema's defaults.
-        """
-        import tflite
-
-        options = getattr(tflite, kind)()
-        table = self.operator.BuiltinOptions()
-        if table is None:
-            return None
-        options.Init(table.Bytes, table.Pos)
-        return options
-
-    def out_shape(self) -> tuple[int, ...]:
-        """Return the shape of the first output."""
-        return self.reader.shape(self.reader.names.index(self.outputs[0]))
-
-    def node(self, op: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> Node:
-        """Return the node that the table names for this operator."""
-        return Node(self.name, op, inputs, (output,), attributes, self.kind)
-
-    def helper(self, op: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> Node:
-        """Return a node that the table does not name."""
-        return Node(self.name, op, inputs, (output,), attributes)
-
-    def constant(self, end: str, values: Any) -> str:
-        """Add a constant to the graph and return its name."""
-        name = f"{self.name}#{end}"
-        self.reader.constants[name] = Constant(np.asarray(values))
-        return name
 
 
 def nodes(call: Call) -> list[Node]:
@@ -104,34 +37,16 @@ def nodes(call: Call) -> list[Node]:
     return [Node(call.name, call.kind, call.inputs, call.outputs, {}, call.kind)]
 
 
-def _result(call: Call, value: str, activation: int = 0) -> list[Node]:
-    """Return the nodes from an operator's real result to its output."""
-    found = []
-    if activation in _ACTIVATIONS:
-        low, high = _ACTIVATIONS[activation]
-        found.append(call.helper("Clip", (value,), f"{call.name}#clipped", low=low, high=high))
-        value = f"{call.name}#clipped"
-    elif activation:
-        found.append(call.node(f"activation {activation}", (value,), f"{call.name}#clipped"))
-        value = f"{call.name}#clipped"
-    (grid,) = call.grids
-    if grid is not None:
-        found.append(call.helper("Quantise", (value,), call.outputs[0], grid=grid))
-    else:
-        found.append(call.helper("Identity", (value,), call.outputs[0]))
-    return found
-
-
 def _window(call: Call, op: str, inputs: tuple[str, ...], options: Any, **more: Any) -> list[Node]:
     """Return the nodes of a convolution or pooling, channels first within."""
     before, after = f"{call.name}#first", f"{call.name}#map"
     padding = "SAME_UPPER" if options.Padding() == 0 else "VALID"
     stride = (options.StrideH(), options.StrideW())
     return [
-        call.helper("Transpose", (inputs[0],), before, perm=_FIRST),
+        call.helper("Transpose", (inputs[0],), before, perm=FIRST),
         call.node(op, (before, *inputs[1:]), after, strides=stride, auto_pad=padding, **more),
-        call.helper("Transpose", (after,), f"{call.name}#last", perm=_LAST),
-        *_result(call, f"{call.name}#last", options.FusedActivationFunction()),
+        call.helper("Transpose", (after,), f"{call.name}#last", perm=LAST),
+        *result(call, f"{call.name}#last", options.FusedActivationFunction()),
     ]
 
 
@@ -143,7 +58,7 @@ def _conv(call: Call) -> list[Node]:
     dilation = (options.DilationHFactor(), options.DilationWFactor())
     inputs = (call.inputs[0], kernel, *call.inputs[2:3])
     return [
-        call.helper("Transpose", (call.inputs[1],), kernel, perm=_FIRST),
+        call.helper("Transpose", (call.inputs[1],), kernel, perm=FIRST),
         *_window(
             call, "Conv", inputs, options, dilations=dilation, group=max(channels // per_group, 1)
         ),
@@ -180,7 +95,7 @@ def _linear(call: Call) -> list[Node]:
         call.helper("Reshape", (call.inputs[0], shape), flat),
         call.node("Gemm", inputs, sums, transB=1),
         call.helper("Reshape", (sums, out), f"{call.name}#shaped"),
-        *_result(call, f"{call.name}#shaped", activation),
+        *result(call, f"{call.name}#shaped", activation),
     ]
 
 
@@ -198,7 +113,7 @@ def _binary(op: str) -> Callable[[Call], list[Node]]:
         options = call.options(f"{op}Options")
         activation = options.FusedActivationFunction() if options else 0
         sums = f"{call.name}#sum"
-        return [call.node(op, call.inputs, sums), *_result(call, sums, activation)]
+        return [call.node(op, call.inputs, sums), *result(call, sums, activation)]
 
     return made
 
@@ -207,25 +122,28 @@ def _clip(low: float, high: float) -> Callable[[Call], list[Node]]:
     def made(call: Call) -> list[Node]:
         clipped = f"{call.name}#clipped"
         node = call.node("Clip", call.inputs, clipped, low=low, high=high)
-        return [node, *_result(call, clipped)]
+        return [node, *result(call, clipped)]
 
     return made
 
 
-def _mean(call: Call) -> list[Node]:
-    axes = [int(axis) for axis in np.ravel(call.reader.constant(call.indices[1]))]
-    options = call.options("ReducerOptions")
-    keep = int(bool(options and options.KeepDims()))
-    mean = f"{call.name}#mean"
-    node = call.node("ReduceMean", call.inputs[:1], mean, axes=axes, keepdims=keep)
-    return [node, *_result(call, mean)]
+def _reduction(op: str) -> Callable[[Call], list[Node]]:
+    def made(call: Call) -> list[Node]:
+        axes = [int(axis) for axis in np.ravel(call.reader.constant(call.indices[1]))]
+        options = call.options("ReducerOptions")
+        keep = int(bool(options and options.KeepDims()))
+        value = f"{call.name}#reduced"
+        node = call.node(op, call.inputs[:1], value, axes=axes, keepdims=keep)
+        return [node, *result(call, value)]
+
+    return made
 
 
 def _concat(call: Call) -> list[Node]:
     options = call.options("ConcatenationOptions")
     joined = f"{call.name}#joined"
     node = call.node("Concat", call.inputs, joined, axis=options.Axis())
-    return [node, *_result(call, joined, options.FusedActivationFunction())]
+    return [node, *result(call, joined, options.FusedActivationFunction())]
 
 
 def _shape(call: Call) -> list[Node]:
@@ -254,9 +172,35 @@ def _quantise(call: Call) -> list[Node]:
 def _plain(op: str, **attributes: Any) -> Callable[[Call], list[Node]]:
     def made(call: Call) -> list[Node]:
         value = f"{call.name}#real"
-        return [call.node(op, call.inputs, value, **attributes), *_result(call, value)]
+        return [call.node(op, call.inputs, value, **attributes), *result(call, value)]
 
     return made
+
+
+def _leaky(call: Call) -> list[Node]:
+    slope = f"{call.name}#leaky"
+    options = call.options("LeakyReluOptions")
+    alpha = float(options.Alpha()) if options else 0.0
+    return [call.node("LeakyRelu", call.inputs, slope, alpha=alpha), *result(call, slope)]
+
+
+def _prelu(call: Call) -> list[Node]:
+    """PReLU: TFLite's slopes lie channels last, as its maps do."""
+    first, slopes, value = (f"{call.name}#{part}" for part in ("first", "slopes", "prelu"))
+    turn = call.constant("turn", np.array([-1, 1, 1], np.int64))
+    return [
+        call.helper("Transpose", (call.inputs[0],), first, perm=FIRST),
+        call.helper("Reshape", (call.inputs[1], turn), slopes),
+        call.node("PRelu", (first, slopes), f"{value}1"),
+        call.helper("Transpose", (f"{value}1",), value, perm=LAST),
+        *result(call, value),
+    ]
+
+
+def _gelu(call: Call) -> list[Node]:
+    options = call.options("GeluOptions")
+    way = "tanh" if options and options.Approximate() else "none"
+    return _plain("Gelu", approximate=way)(call)
 
 
 def _arg_max(call: Call) -> list[Node]:
@@ -272,11 +216,20 @@ _OPERATORS: dict[str, Callable[[Call], list[Node]]] = {
     "ADD": _binary("Add"),
     "SUB": _binary("Sub"),
     "MUL": _binary("Mul"),
+    "LEAKY_RELU": _leaky,
+    "PRELU": _prelu,
     "RELU": _clip(0.0, math.inf),
     "RELU6": _clip(0.0, 6.0),
     "RELU_N1_TO_1": _clip(-1.0, 1.0),
     "RELU_0_TO_1": _clip(0.0, 1.0),
-    "MEAN": _mean,
+    "MEAN": _reduction("ReduceMean"),
+    "SUM": _reduction("ReduceSum"),
+    "REDUCE_MAX": _reduction("ReduceMax"),
+    "TRANSPOSE_CONV": tflite_maps.transposed,
+    "RESIZE_NEAREST_NEIGHBOR": tflite_maps.nearest,
+    "DEPTH_TO_SPACE": tflite_maps.blocks("DepthToSpace"),
+    "SPACE_TO_DEPTH": tflite_maps.blocks("SpaceToDepth"),
+    "L2_NORMALIZATION": _plain("LpNormalization"),
     "CONCATENATION": _concat,
     "RESHAPE": _shape,
     "SQUEEZE": _shape,
@@ -288,5 +241,9 @@ _OPERATORS: dict[str, Callable[[Call], list[Node]]] = {
     "SOFTMAX": _plain("Softmax"),
     "LOG_SOFTMAX": _plain("LogSoftmax"),
     "LOGISTIC": _plain("Sigmoid"),
+    "TANH": _plain("Tanh"),
+    "HARD_SWISH": _plain("HardSwish"),
+    "ELU": _plain("Elu"),
+    "GELU": _gelu,
     "ARG_MAX": _arg_max,
 }

@@ -71,6 +71,35 @@ def shuffle(call: Call) -> list[Node]:
     ]
 
 
+def blocks(call: Call) -> list[Node]:
+    """Read pixel_shuffle and its inverse."""
+    if call.operator.endswith("pixel_unshuffle"):
+        return _unshuffle(call)
+    block = int(call.args["upscale_factor"])
+    return call.node("DepthToSpace", call.tensor("self"), blocksize=block, mode="CRD")
+
+
+def _unshuffle(call: Call) -> list[Node]:
+    batch, channels, rows, cols = call.shape_of("self")
+    block = int(call.args["downscale_factor"])
+    apart = [batch, channels, rows // block, block, cols // block, block]
+    split, mixed = f"{call.outputs[0]}#split", f"{call.outputs[0]}#mixed"
+    first = call.number(np.array(apart), "apart")
+    last = call.number(np.array(call.shapes[0], np.int64), "joined")
+    return [
+        Node(call.name, "Reshape", (call.tensor("self"), first), (split,)),
+        Node(call.name, "Transpose", (split,), (mixed,), {"perm": [0, 1, 3, 5, 2, 4]}),
+        *call.node("Reshape", mixed, last),
+    ]
+
+
+def nearest(call: Call) -> list[Node]:
+    """Read upsample_nearest, whose output's shape is known."""
+    sides = call.number(np.array(call.shapes[0], np.int64), "sizes")
+    how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return call.node("Resize", call.tensor("input") or call.tensor("self"), "", "", sides, **how)
+
+
 def pad(call: Call) -> list[Node]:
     """Read pad and constant_pad_nd."""
     if call.args.get("mode", "constant") != "constant":

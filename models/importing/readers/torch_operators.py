@@ -16,18 +16,22 @@ from models.importing.readers.torch_calls import Call, numbers, sides
 
 
 def _conv(call: Call) -> list[Node]:
-    if call.args.get("transposed"):
-        raise RefusalError("is transposed", "transposed", "a convolution on a larger map")
+    name = call.operator.rpartition(".")[2]
+    transposed = name.startswith("conv_transpose") or bool(call.args.get("transposed"))
     axes = len(call.shape_of("weight")) - 2
     padding = call.args["padding"]
-    where = (
+    where: dict[str, Any] = (
         {"auto_pad": "VALID" if padding == "valid" else "SAME_UPPER"}
         if isinstance(padding, str)
         else {"pads": sides(padding, axes)}
     )
     strides, dilations = (numbers(call.args[key]) for key in ("stride", "dilation"))
+    if transposed:
+        more = numbers(call.args["output_padding"])
+        where["output_padding"] = more * axes if len(more) == 1 else more
     return call.node(
-        "Conv", call.tensor("input"), call.tensor("weight"), call.tensor("bias"),
+        "ConvTranspose" if transposed else "Conv",
+        call.tensor("input"), call.tensor("weight"), call.tensor("bias"),
         strides=strides * axes if len(strides) == 1 else strides,
         dilations=dilations * axes if len(dilations) == 1 else dilations,
         group=int(call.args["groups"]), **where,
@@ -109,11 +113,47 @@ def _adaptive(op: str, whole: str) -> Callable[[Call], list[Node]]:
     return read
 
 
-def _mean(call: Call) -> list[Node]:
-    axes = call.args.get("dim")
-    axes = list(range(len(call.shape_of("self")))) if axes is None else numbers(axes)
-    keep = int(call.args["keepdim"])
-    return call.node("ReduceMean", call.tensor("self"), axes=axes, keepdims=keep)
+def _reduction(op: str) -> Callable[[Call], list[Node]]:
+    def read(call: Call) -> list[Node]:
+        axes = call.args.get("dim")
+        count = len(call.shape_of("self"))
+        axes = numbers(axes) if axes not in (None, [], ()) else list(range(count))
+        keep = int(call.args.get("keepdim", False))
+        return call.node(op, call.tensor("self"), axes=axes, keepdims=keep)
+
+    return read
+
+
+def _leaky(call: Call) -> list[Node]:
+    return call.node("LeakyRelu", call.tensor("self"), alpha=float(call.args["negative_slope"]))
+
+
+def _softplus(call: Call) -> list[Node]:
+    if call.args.get("beta", 1) != 1 or call.args.get("threshold", 20) < 8:
+        raise RefusalError(f"beta {call.args['beta']}", "beta", "beta 1")
+    return call.node("Softplus", call.tensor("self"))
+
+
+def _hard_sigmoid(call: Call) -> list[Node]:
+    return call.node("HardSigmoid", call.tensor("self"), alpha=1 / 6, beta=0.5)
+
+
+def _prelu(call: Call) -> list[Node]:
+    """Read PReLU, whose slopes lie along the channels: ONNX has them broadcast."""
+    (count,) = call.shape_of("weight")
+    axes = len(call.shape_of("self")) - 2
+    shape = call.number(np.array([count, *[1] * max(axes, 0)], np.int64), "slopes")
+    slope = f"{call.outputs[0]}#slope"
+    return [
+        Node(call.name, "Reshape", (call.tensor("weight"), shape), (slope,)),
+        *call.node("PRelu", call.tensor("self"), slope),
+    ]
+
+
+def _norm(call: Call) -> list[Node]:
+    if call.args.get("ord", 2) not in (1, 2):
+        raise RefusalError(f"norm of order {call.args['ord']}", "ord", "the length, of order 2")
+    return _reduction(f"ReduceL{int(call.args.get('ord', 2))}")(call)
 
 
 def _binary(op: str) -> Callable[[Call], list[Node]]:
@@ -179,18 +219,23 @@ def _rounding(op: str) -> Callable[[Call], list[Node]]:
 
 
 READERS: Mapping[str, Callable[[Call], list[Node]]] = {
-    **dict.fromkeys(("aten.conv1d", "aten.conv2d", "aten.convolution"), _conv),
+    **dict.fromkeys(("aten.conv1d", "aten.conv2d", "aten.convolution", "aten.conv_transpose1d",
+                     "aten.conv_transpose2d"), _conv),
     "aten.linear": _linear, "aten.addmm": _addmm,
     **dict.fromkeys(("aten.mm", "aten.bmm", "aten.matmul"), _matmul), "aten.expand": _expand,
     **dict.fromkeys(("aten.batch_norm", "aten._native_batch_norm_legit_no_training"), _batch_norm),
     **dict.fromkeys(("aten.relu", "aten.relu_"), _plain("Relu")),
     **dict.fromkeys(("aten.hardtanh", "aten.hardtanh_", "aten.clamp", "aten.clamp_"), _clamp),
+    **dict.fromkeys(("aten.leaky_relu", "aten.leaky_relu_"), _leaky), "aten.prelu": _prelu,
+    **dict.fromkeys(("aten.hardsigmoid", "aten.hardsigmoid_"), _hard_sigmoid),
     "aten.relu6": lambda call: call.node("Clip", call.tensor("self"), low=0.0, high=6.0),
     **{f"aten.max_pool{end}": _pool("MaxPool") for end in ("1d", "2d", "2d_with_indices")},
     **dict.fromkeys(("aten.avg_pool1d", "aten.avg_pool2d"), _pool("AveragePool")),
     **dict.fromkeys(("aten.adaptive_avg_pool1d", "aten.adaptive_avg_pool2d"),
                     _adaptive("AveragePool", "GlobalAveragePool")),
-    "aten.mean": _mean,
+    "aten.mean": _reduction("ReduceMean"), "aten.sum": _reduction("ReduceSum"),
+    "aten.amax": _reduction("ReduceMax"), "aten.linalg_vector_norm": _norm,
+    "aten.clamp_min": _clamp, "aten.expand_as": _plain("Expand"),
     **{f"aten.{name}{end}": _binary(op) for end in ("", "_") for name, op in
        (("add", "Add"), ("sub", "Sub"), ("mul", "Mul"), ("div", "Div"))},
     **{f"aten.{name}": torch_moves.reshape for name in (
@@ -199,13 +244,21 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
     "aten.slice": torch_moves.slice, "aten.select": torch_moves.select,
     **{f"aten.{name}": torch_moves.split for name in ("split", "split_with_sizes", "chunk")},
     "aten.cat": torch_moves.concat, "aten.channel_shuffle": torch_moves.shuffle,
+    "aten.pixel_shuffle": torch_moves.blocks, "aten.pixel_unshuffle": torch_moves.blocks,
+    **{f"aten.upsample_nearest{axes}d": torch_moves.nearest for axes in (1, 2)},
     **{f"aten.{name}": torch_moves.pad for name in ("pad", "constant_pad_nd")},
     **{f"aten.{name}": _dropout for name in ("dropout", "dropout_", "feature_dropout")},
     **{f"aten.{name}": _plain("Identity") for name in (
         "contiguous", "clone", "detach", "detach_", "alias", "lift_fresh_copy")},
     **{f"aten.{name}": _plain("Softmax") for name in ("softmax", "_softmax")},
     **{f"aten.{name}": _plain("LogSoftmax") for name in ("log_softmax", "_log_softmax")},
-    "aten.sigmoid": _plain("Sigmoid"), "aten.tanh": _plain("Tanh"),
+    **{f"aten.{name}{end}": _plain(op) for end in ("", "_") for name, op in (
+        ("sigmoid", "Sigmoid"), ("tanh", "Tanh"), ("silu", "Swish"), ("hardswish", "HardSwish"),
+        ("mish", "Mish"))},
+    "aten.elu": lambda call: call.node("Elu", call.tensor("self"), alpha=float(call.args["alpha"])),
+    "aten.softplus": _softplus,
+    "aten.gelu": lambda call: call.node(
+        "Gelu", call.tensor("self"), approximate=str(call.args["approximate"])),
     **dict.fromkeys(("aten.to", "aten._to_copy"), _cast),
     "aten.argmax": _plain("ArgMax"),
     **{f"quantized_decomposed.quantize_per_{what}": _rounding("Quantise")
@@ -215,9 +268,7 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
 }  # fmt: skip
 """Operator -> what reads a call of it."""
 NAMES: Mapping[str, str] = {
-    "aten.leaky_relu": "LeakyRelu", "aten.prelu": "PRelu", "aten.hardswish": "HardSwish",
-    "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.conv_transpose2d": "ConvTranspose",
-    "aten.upsample_nearest2d": "Resize", "aten.upsample_bilinear2d": "Resize",
+    "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.upsample_bilinear2d": "Resize",
     "aten.layer_norm": "LayerNormalization", "aten.instance_norm": "InstanceNormalization",
     "quantized_decomposed.choose_qparams": "DynamicQuantizeLinear",
 }  # fmt: skip

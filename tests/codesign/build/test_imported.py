@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,20 @@ def test_a_network_folder_is_built_and_simulated_bit_exact(
     assert made["cycles_per_image"] == estimate["cycles_per_image"]
     found = answer(capsys, "verify", out, "--images", 2)
     assert (found["passed"], found["bit_exact"], found["images"]) == (True, True, 2)
+    assert found["cycles_per_image"] == made["cycles_per_image"]
+
+
+@pytest.mark.parametrize("make", [onnx_models.decoder, onnx_models.curves])
+def test_maps_that_grow_and_activations_are_simulated_bit_exact(
+    make: Callable[[], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "net.onnx", make())
+    (tmp_path / "npu.yaml").write_text(NPU.replace("pixels: 1", "pixels: 2"))
+    answer(capsys, "import", path, "--out", tmp_path / "net")
+    options = ("--npu", tmp_path / "npu.yaml", "--images", 1, "--out", tmp_path / "build")
+    made = answer(capsys, "build", tmp_path / "net", *options)
+    found = answer(capsys, "verify", tmp_path / "build", "--images", 1)
+    assert (found["passed"], found["bit_exact"]) == (True, True)
     assert found["cycles_per_image"] == made["cycles_per_image"]
 
 

@@ -35,6 +35,20 @@ def test_json_has_one_object_a_task_strategy_and_seed(tmp_path: Path, capsys) ->
         assert float(share) == pytest.approx(one["hypervolume_share"], abs=1e-5)
 
 
+def test_runs_of_the_csv_file_are_not_made_again(tmp_path: Path, capsys, monkeypatch) -> None:
+    raw = tmp_path / "runs.csv"
+    one = [*SHORT, "--strategy", "random", "--csv", str(raw)]
+    assert main([*one, "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("codesign.cli.verbs.bench.run_one", None)
+    assert main([*one, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == before
+    assert main(one) == 0
+    assert "2 of the 2 runs are those of" in capsys.readouterr().out
+    assert main([*one, "--batch", "20"]) == 2
+    assert "name another file" in capsys.readouterr().err
+
+
 def test_the_table_has_a_row_a_strategy(capsys) -> None:
     assert main([*SHORT, "--strategy", "random", "--strategy", "evolution"]) == 0
     out = capsys.readouterr().out

@@ -23,6 +23,9 @@ SET = {
         lanes=8, columns=16, weight_digit_bits=1, activation_bits=2, binary_weights=True
     ),
     "stacked weight memory": NpuConfig(lanes=4, columns=8, weight_digit_bits=4, weight_depth=1536),
+    "activation tables": NpuConfig(
+        lanes=4, columns=8, weight_digit_bits=4, activation_tables=2, channel_depth=128
+    ),
     "column reuse": NpuConfig(lanes=4, columns=4, activation_bits=8, depthwise_taps=3),
 }
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -278,6 +279,25 @@ def test_a_design_over_the_budget_is_replaced_by_a_smaller_one(
     weights = {path.stem for path in (tmp_path / "out" / "training").glob("*.weights")}
     assert {over["design"], fits["design"]} <= weights
     assert len(weights) == 2
+
+
+def test_every_second_of_a_run_is_told_by_stage(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(design, plan) -> Synthesis:
+        time.sleep(0.5)
+        return fakes.synthesise(design, plan)
+
+    monkeypatch.setattr(building, "synthesise", slow)
+    summary = run(settings(tmp_path / "out"))[0].summary
+    spent = summary["stage_seconds"]
+    assert list(spent) == [
+        *("preparation", "estimates", "short_training", "training", "synthesis", "build"),
+        *("verification", "report", "other"),
+    ]
+    assert spent["synthesis"] >= 0.4
+    assert all(seconds >= 0 for seconds in spent.values())
+    assert sum(spent.values()) == pytest.approx(summary["wall_seconds"], abs=0.1 * len(spent))
 
 
 def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path) -> None:
@@ -572,7 +592,7 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     }  # files count by their content
     # Written where they are not the default.
     later = {"training", "layout", "resize", "prefix", "finish", "prefer", "objectives", "folds",
-             "min_accuracy", "finetune", "keep_accuracy"}  # fmt: skip
+             "min_accuracy", "finetune", "keep_accuracy", "moves"}  # fmt: skip
     assert fields - identity.keys() == {
         *places, "storage", "study", "jobs", "resume", "replace", "time_limit_s", "notes", *later
     }  # fmt: skip

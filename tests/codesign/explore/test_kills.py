@@ -76,7 +76,8 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
         assert search.returncode == 130
         resume = shlex.join(["codesign", *command, "--resume"])
         last = f"codesign: interrupted; resume with: {resume}"
-        assert said.splitlines() == ["codesign: search: started", last]
+        lines = said.splitlines()  # a slow machine reports progress between these
+    assert (lines[0], lines[-1]) == ("codesign: search: started", last)
     before = trials(out)
     assert 2 <= len(before) < NETWORKS
     monkeypatch.setattr(finishing, "finish", _stop)

@@ -15,6 +15,7 @@ from codesign.search.refining import neighbours, refine
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.genome import network_key
 from codesign.search.space.given import NetworkSpace
+from models.graph.channels import channel_map
 from models.graph.layers import (
     Add,
     AvgPool,
@@ -29,7 +30,6 @@ from models.graph.layers import (
 )
 from models.graph.network import Layer, NetworkGraph
 from models.integer.lower import shape_only
-from models.quantisation.plan import MAX_BITS
 from tests.codesign.cost import synthetic
 
 NPU = load_declaration("images").npu
@@ -61,11 +61,28 @@ SHARED = graph(
 )
 
 
+TIED = graph(
+    ("image", Input((3, 9, 7)), ""),
+    ("a", Conv2d(5, (3, 3), relu=True), "image"),
+    ("b", Conv2d(6, (3, 3), relu=True), "image"),
+    ("both", Concat(), "a b"),
+    ("c", Conv2d(11, (1, 1)), "both"),
+    ("d", Conv2d(11, (1, 1)), "c"),
+    ("sum", Add(), "both c d"),
+    ("deep", Conv2d(22, (3, 3), groups=11, relu=True), "sum"),
+    ("two", Conv2d(4, (1, 1)), "deep"),
+    ("pair", Conv2d(4, (1, 1), groups=2), "two"),
+    ("fc", Linear(5), "pair"),
+)
+
+
 def space(network: NetworkGraph, **more: object) -> NetworkSpace:
-    return NetworkSpace(network, "sha", NPU, **more)  # type: ignore[arg-type]
+    """All channels but two of each group may be cut, the last ones first."""
+    order = {name: own[:1:-1] for name, own in channel_map(network).groups.items()}
+    return NetworkSpace(network, "sha", NPU, **{"order": order, **more})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("network", [RESIDUAL, SHARED])
+@pytest.mark.parametrize("network", [RESIDUAL, SHARED, TIED])
 def test_the_table_equals_the_lowered_networks(network: NetworkGraph) -> None:
     one = space(network)
     random = np.random.default_rng(0)
@@ -76,6 +93,27 @@ def test_the_table_equals_the_lowered_networks(network: NetworkGraph) -> None:
         written, true = getattr(table, field.name), getattr(lowered, field.name)
         np.testing.assert_array_equal(written, true, err_msg=field.name)
     assert len(np.unique(table.weight_bits[:, 0])) == len(one.choices["weight_bits.fc"])
+    assert (np.ptp(table.out_channels, axis=0) > 0).any()
+
+
+def test_layers_may_stay_dense_on_an_array_for_a_pattern() -> None:
+    one = space(RESIDUAL)
+    candidate = np.zeros(len(one.sizes), np.int64)
+    candidate[one.index["dense.down"]] = 1
+    assert not one.canonical(candidate[None]).any()  # without a pattern all are
+    candidate[one.index["sparsity"]] = 1
+    assert one.canonical(candidate[None])[0, one.index["dense.down"]] == 1
+    layers = one.network(candidate)[1].layers
+    assert [str(layers[name].sparsity) for name in ("c1", "c2", "down")] == ["None", "2:4", "None"]
+
+
+def test_names_say_what_is_cut() -> None:
+    one = space(RESIDUAL)
+    whole = (one.sizes - 1) * np.array([p.name.startswith("channels") for p in one.parameters])
+    assert "%" not in one.label(one.params(whole))
+    whole[one.index["channels.down"]] = 0
+    assert one.label(one.params(whole)).endswith(" c50-100%")
+    assert one.lost(whole) == {"down": 8}
 
 
 def test_genes_are_the_bits_that_have_an_effect() -> None:
@@ -106,9 +144,9 @@ def test_images_keep_their_bits_where_their_zero_is_a_code_of_its_own() -> None:
 def losses(one: NetworkSpace) -> Losses:
     """Each bit of weights that is missing costs as much as the layer is deep; others a little."""
     costs = {
-        p.name: {str(c): 0.01 * (1 + gene) * (MAX_BITS - int(c)) for c in p.choices}
+        p.name: {str(c): 0.01 * (1 + gene) * (int(p.choices[-1]) - int(c)) for c in p.choices}
         for gene, p in enumerate(one.parameters)
-        if "bits." in p.name
+        if "bits." in p.name or p.name.startswith("channels")
     }
     return Losses.of_genes(one, costs)
 
@@ -121,7 +159,7 @@ def test_losses_add_up_and_trials_correct_them() -> None:
     features = belief.features(layers)
     before = belief.after(np.empty((0, features.shape[1])), np.empty(0))
     mean, deviation = before.odds(features)
-    np.testing.assert_allclose(mean, 3.0 - features.sum(axis=1))
+    np.testing.assert_allclose(mean, 3.0 - features.sum(axis=1), atol=1e-12)
     np.testing.assert_allclose(before.network_odds(layers), mean)
     # In truth all costs twice as much; what is unsure becomes less so.
     truth = 3.0 - 2 * features.sum(axis=1)
@@ -139,7 +177,7 @@ def test_patterns_of_layers_cost_what_they_were_measured_to() -> None:
     assert found.of(one.layers(candidates)).sum(axis=1).tolist() == [0.0, 0.75]
 
 
-def test_neighbours_differ_in_one_gene_or_one_kind() -> None:
+def test_neighbours_differ_in_one_gene_one_kind_or_two_of_the_npu() -> None:
     one = space(RESIDUAL)
     random = np.random.default_rng(0)
     candidate = random.integers(0, one.sizes)
@@ -149,7 +187,8 @@ def test_neighbours_differ_in_one_gene_or_one_kind() -> None:
     for other in near:
         changed = set(np.flatnonzero(other != candidate).tolist())
         assert changed
-        assert len(changed) == 1 or any(changed <= kind for kind in kinds)
+        arrays = len(changed) == 2 and changed <= set(one.npu_genes.tolist())
+        assert len(changed) == 1 or arrays or any(changed <= kind for kind in kinds)
     single = sum(int(size) - 1 for size in one.sizes)
     assert len(near) >= single
 
@@ -158,7 +197,7 @@ def test_neighbours_differ_in_one_gene_or_one_kind() -> None:
 def test_refinement_finds_what_costs_nothing_and_loses_nothing(prefer: str) -> None:
     one = space(RESIDUAL)
     belief = SensitivityBelief(3.0, losses(one), 1000)
-    predictor = belief.after(np.empty((0, belief.losses.slots + 1)), np.empty(0))
+    predictor = belief.after(np.empty((0, belief.losses.features)), np.empty(0))
     inner = InnerSearch(Problem(one, synthetic.model(), Budget(luts=9000)), "evolution", seed=0)
     before = inner.run(predictor.network_odds, 256)
     counted = inner.evaluations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -93,6 +96,13 @@ class TestConformance:
             assert ((asked[-1] >= 0) & (asked[-1] < SIZES)).all()
         assert (asked[0] == asked[1]).all()
 
+    def test_it_says_nothing(self, name: str, capfd) -> None:
+        strategy = strategies.make(name, GENES, seed=0)
+        known, results = told(40)
+        strategy.tell(known, *results)
+        strategy.ask(3)
+        assert capfd.readouterr() == ("", "")
+
     def test_a_result_told_again_changes_nothing_but_itself(self, name: str) -> None:
         strategy = strategies.make(name, GENES, seed=0)
         known, results = told(30)
@@ -128,7 +138,13 @@ class TestConformance:
             strategy.tell(found, np.ones((25, objectives)), broken)
 
 
-@pytest.mark.parametrize("learning", ["evolution", "nsga2", "regularised-evolution"])
+@pytest.mark.parametrize(
+    "learning",
+    [
+        "evolution", "nsga2", "regularised-evolution", "emonas", "quantum", "quantum-crossover",
+        "tpe", "graph-kernel",
+    ],
+)  # fmt: skip
 def test_it_beats_random_at_equal_evaluations(learning: str) -> None:
     reference = np.array([7.0, 7.0])
     volumes = {
@@ -139,6 +155,17 @@ def test_it_beats_random_at_equal_evaluations(learning: str) -> None:
         for name in ("random", learning)
     }
     assert min(volumes[learning]) > max(volumes["random"])
+
+
+def test_heavy_packages_are_imported_when_a_strategy_that_needs_them_is_made() -> None:
+    program = (
+        "import sys, numpy as np; from codesign.search import strategies\n"
+        "for heavy in (False, True):\n"
+        "    assert all((name in sys.modules) == heavy for name in ('torch', 'optuna')), heavy\n"
+        "    for name in ('controller', 'tpe'):\n"
+        "        strategies.make(name, strategies.Genes(np.array([2, 3])), 0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_unknown_strategy_names_the_choices() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,15 @@ def test_no_change_changes_nothing() -> None:
     (effect,) = sensitivity(NETWORK, [Change("point")], SPLIT)
     assert effect.divergence == pytest.approx(0, abs=1e-9)
     assert (effect.loss, effect.accuracy) == (0, 0)
+
+
+def test_images_count_from_the_zero_point() -> None:
+    change, levels = Change("first", weight_bits=3), SPLIT.images // 2
+    shifted = dataclasses.replace(SPLIT, images=levels + 100)
+    plain = dataclasses.replace(SPLIT, images=levels)
+    (moved,) = sensitivity(NETWORK, [change], shifted, zero_point=100)
+    (still,) = sensitivity(NETWORK, [change], plain)
+    assert moved.divergence == pytest.approx(still.divergence, rel=1e-4)
 
 
 def test_other_changes_grow_with_what_is_taken() -> None:

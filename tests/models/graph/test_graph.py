@@ -200,7 +200,6 @@ FC = Layer("fc", Linear(3), ("image",))
             "form a cycle",
         ),
         (lambda: _graph(Layer("r", Relu(), ("image",))), "layer r: the output must be a linear"),
-        (lambda: _graph(Layer("c", Conv2d(3, (1, 1)), ("image",))), "must be 1x1, not 4x4"),
         (lambda: _graph(Layer("fc", Linear(3, relu=True), ("image",))), "set relu: false"),
         (
             lambda: _graph(

@@ -48,6 +48,8 @@ def real(stage: Stage, inputs: list[Any]) -> Any:
         padded = _padded(inputs[0], window.pads, -np.inf)
         found = _windows(padded, window.kernel, window.stride, stage.shape[1:], -np.inf)
         return found.max(axis=(3, 4))
+    if stage.curve:
+        return np.clip(stage.curve.values(inputs[0]), *stage.clip)
     total = inputs[0] if stage.op == "scale" else 0
     for values, kernel in zip(inputs, stage.kernels, strict=stage.op != "scale"):
         total = total + _products(stage, values, kernel.values)

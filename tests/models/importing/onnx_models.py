@@ -66,20 +66,26 @@ class Qdq:
         ]
         return f"{name}_d"
 
-    def weights(self, name: str, shape: Sequence[int], in_scale: float) -> list[str]:
-        """Weights per channel with an int32 bias; the names of what a convolution reads."""
-        scale = self.rng.uniform(0.005, 0.02, shape[0]).astype(np.float32)
+    def weights(self, name: str, shape: Sequence[int], in_scale: float, axis: int = 0) -> list[str]:
+        """Weights per channel with an int32 bias; the names of what a convolution reads.
+
+        axis: along which the output's channels lie.
+        """
+        count = shape[axis]
+        scale = self.rng.uniform(0.005, 0.02, count).astype(np.float32)
         self.constants |= {
             f"{name}_w": self.rng.integers(-127, 128, shape).astype(np.int8),
             f"{name}_ws": scale,
-            f"{name}_wz": np.zeros(shape[0], np.int8),
-            f"{name}_b": self.rng.integers(-2000, 2000, shape[0]).astype(np.int32),
+            f"{name}_wz": np.zeros(count, np.int8),
+            f"{name}_b": self.rng.integers(-2000, 2000, count).astype(np.int32),
             f"{name}_bs": scale * np.float32(in_scale),
-            f"{name}_bz": np.zeros(shape[0], np.int32),
+            f"{name}_bz": np.zeros(count, np.int32),
         }
         for part in ("w", "b"):
             inputs = [f"{name}_{part}", f"{name}_{part}s", f"{name}_{part}z"]
-            made = node("DequantizeLinear", inputs, [f"{name}_{part}d"], axis=0)
+            made = node(
+                "DequantizeLinear", inputs, [f"{name}_{part}d"], axis=axis if part == "w" else 0
+            )
             self.nodes.append(made)
         return [f"{name}_wd", f"{name}_bd"]
 
@@ -108,3 +114,76 @@ def residual() -> onnx.ModelProto:
     g = q.rounded("g", 0.4, 11)
     q.nodes.append(node("Softmax", [g], ["y"], "soft"))
     return model(q.nodes, q.constants)
+
+
+def decoder() -> onnx.ModelProto:
+    """A small U-Net: nearest resizing, a sum, a transposed convolution, a concat, an output map."""
+    q = Qdq(5)
+    x = q.rounded("x", 0.02, -3)
+    made = [x, *q.weights("c1", (6, 3, 3, 3), 0.02)]
+    q.nodes.append(node("Conv", made, ["a"], "c1", pads=[1] * 4))
+    a = q.rounded("a", 0.09, -100)
+    q.nodes.append(node("MaxPool", [a], ["m"], "down", kernel_shape=[2, 2], strides=[2, 2]))
+    q.nodes.append(node("Conv", ["m", *q.weights("c2", (6, 6, 3, 3), 0.09)], ["b"], "c2",
+                        pads=[1] * 4))  # fmt: skip
+    b = q.rounded("b", 0.5, 5)
+    q.constants["twice"] = np.array([1, 1, 2, 2], np.float32)
+    q.nodes += [
+        node("Resize", [b, "", "twice"], ["n"], "up", mode="nearest",
+             coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        node("Add", [a, "n"], ["s"], "sum"),
+    ]  # fmt: skip
+    s = q.rounded("s", 0.6, -3)
+    made = [b, *q.weights("t", (6, 4, 3, 3), 0.5, axis=1)]
+    q.nodes.append(node("ConvTranspose", made, ["t"], "t", strides=[2, 2], pads=[1, 1, 1, 1],
+                        output_padding=[1, 1]))  # fmt: skip
+    t = q.rounded("t", 0.6, -3)
+    q.nodes.append(node("Concat", [s, t], ["j"], "join", axis=1))
+    j = q.rounded("j", 0.6, -3)
+    made = [j, *q.weights("last", (2, 10, 3, 3), 0.6)]
+    q.nodes.append(node("Conv", made, ["y"], "last", pads=[1] * 4))
+    q.rounded("y", 4.0, 0)
+    return model(q.nodes, q.constants, out="y_d")
+
+
+def leaky() -> onnx.ModelProto:
+    """Leaky ReLU of a convolution, PReLU of its rounded result, and a hard sigmoid at the end."""
+    q = Qdq(6)
+    x = q.rounded("x", 0.02, -3)
+    q.nodes.append(node("Conv", [x, *q.weights("c1", (6, 3, 3, 3), 0.02)], ["a"], "c1"))
+    q.nodes.append(node("LeakyRelu", ["a"], ["l"], "leaky", alpha=0.1))
+    made = q.rounded("l", 0.0513, -110)
+    q.constants["slopes"] = np.linspace(-0.37, 1.43, 6, dtype=np.float32).reshape(6, 1, 1)
+    q.nodes.append(node("PRelu", [made, "slopes"], ["p"], "prelu"))
+    made = q.rounded("p", 0.0397, -80)
+    q.nodes.append(node("Conv", [made, *q.weights("c2", (4, 6, 1, 1), 0.0397)], ["b"], "c2"))
+    q.nodes.append(node("HardSigmoid", ["b"], ["h"], "hard", alpha=0.25))
+    made = q.rounded("h", 1 / 256, -128)
+    q.nodes.append(node("GlobalAveragePool", [made], ["y"], "pool"))
+    q.rounded("y", 1 / 256, -128)
+    return model(q.nodes, q.constants, out="y_d")
+
+
+def curves() -> onnx.ModelProto:
+    """Activations that are looked up: behind a convolution, a shared map, a pooling; SiLU."""
+    q = Qdq(7)
+    x = q.rounded("x", 0.02, -3)
+    q.nodes.append(node("Conv", [x, *q.weights("c1", (6, 3, 3, 3), 0.02)], ["a"], "c1"))
+    a = q.rounded("a", 0.0513, 9)
+    q.nodes.append(node("Sigmoid", [a], ["g"], "gate"))
+    g = q.rounded("g", 1 / 256, -128)
+    q.nodes.append(node("Mul", [a, g], ["s"], "silu"))
+    s = q.rounded("s", 0.0391, -121)
+    q.nodes.append(node("Conv", [s, *q.weights("c2", (6, 6, 1, 1), 0.0391)], ["b"], "c2"))
+    b = q.rounded("b", 0.0517, -8)
+    q.nodes.append(node("HardSwish", [b], ["h"], "hard"))
+    h = q.rounded("h", 0.0391, -118)
+    q.nodes.append(node("MaxPool", [h], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]))
+    q.nodes.append(node("Add", ["p", "p2"], ["t"], "sum"))
+    q.nodes.insert(-1, node("MaxPool", [b], ["p2"], "pool2", kernel_shape=[2, 2], strides=[2, 2]))
+    t = q.rounded("t", 0.0731, -3)
+    q.nodes.append(node("Tanh", [t], ["u"], "tanh"))
+    u = q.rounded("u", 1 / 128, 0)
+    q.nodes.append(node("Conv", [u, *q.weights("c3", (4, 6, 1, 1), 1 / 128)], ["y"], "c3"))
+    q.rounded("y", 0.0313, 4)
+    return model(q.nodes, q.constants, out="y_d")

@@ -63,6 +63,25 @@ class Causal(nn.Module):
         return x + self.conv(functional.pad(x, (4, 0))).relu()
 
 
+class Unit(nn.Module):
+    """A vector divided by its length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(12, 4)
+
+    def forward(self, x: Any) -> Any:
+        return functional.normalize(self.last(x.flatten(1)))
+
+
+def test_the_division_by_a_vectors_length_is_the_hosts() -> None:
+    found = programs.import_module(Unit(), (1, 3, 2, 2))
+    assert found.floating
+    rows = {row.operator: row.note for row in found.table.of("host")}
+    assert rows["aten.div"] == "the largest output stays the largest"
+    assert [layer.name for layer in found.floating.graph.layers] == ["input", "last"]
+
+
 class Sequence(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -123,11 +142,11 @@ def test_a_module_becomes_a_network_folder_and_stays_as_it_is(tmp_path: Path) ->
 
 
 def test_what_is_not_mapped_is_refused_by_the_name_of_the_module() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(), nn.ConvTranspose2d(4, 2, 3))
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.AdaptiveMaxPool2d(2))
     found = programs.import_module(module, (1, 3, 8, 8))
     rows = [(row.name, row.operator, row.instead) for row in found.table.refused]
-    assert rows[0] == ("1", "aten.leaky_relu", "use ReLU")
-    assert rows[1][:2] == ("2", "aten.conv_transpose2d")
+    assert rows[0] == ("1", "aten.instance_norm", "use batch norm")
+    assert rows[1][:2] == ("2", "aten.adaptive_max_pool2d")
     assert imports.layers(found) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from models.importing import imports  # noqa: E402
 from models.importing.integers import integer_network  # noqa: E402
 from models.importing.readers.table import Table  # noqa: E402
 from models.integer import files, reference  # noqa: E402
+from models.integer.network import ConcatLayer  # noqa: E402
 from tests.models.importing import evaluator, onnx_models  # noqa: E402
 from tests.models.importing.onnx_models import QONNX, model, node, scalar, write  # noqa: E402
 from tests.models.importing.reading import walked  # noqa: E402
@@ -42,12 +44,17 @@ def assert_same(first: Any, second: Any) -> None:
         assert (a.shape, a.bits, a.zero_point) == (b.shape, b.bits, b.zero_point)
 
 
-def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(tmp_path: Path) -> None:
-    path = write(tmp_path / "residual.onnx", onnx_models.residual())
+@pytest.mark.parametrize(
+    "make", [onnx_models.residual, onnx_models.decoder, onnx_models.leaky, onnx_models.curves]
+)
+def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(
+    make: Callable[[], Any], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "net.onnx", make())
     walk, output = walked(path)
     network = integer_network("net", walk.stages, walk.values[output].stage, Table())
     assert network is not None
-    made = onnx_models.residual()
+    made = make()
     wanted = [n.output[0] for n in made.graph.node if n.op_type == "QuantizeLinear"]
     for name in wanted:
         made.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
@@ -58,8 +65,13 @@ def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(tmp_path: Path
         codes = evaluator.codes_from(
             walk, dict(zip(wanted, session.run(wanted, {"x": x}), strict=True))
         )
-        for layer in network.mac_layers[:-1]:
+        for layer in network.layers[:-1]:
+            if isinstance(layer, ConcatLayer):
+                continue
             found = reference._mac_layer(layer, network.tensors, codes)
+            if layer.output not in codes:  # a copy that the file does not have
+                codes[layer.output] = found
+                continue
             steps = np.abs(found - codes[layer.output])
             assert steps.max() <= 1, layer.name
             assert np.ptp(codes[layer.output]) > 20, "the example says nothing"

@@ -86,6 +86,21 @@ def test_sums_are_within_a_step_of_tflites_reference_kernels(
     assert (steps == 0).mean() >= 0.995
 
 
+@pytest.mark.parametrize(
+    "kind", ["transposed", "nearest", "blocks", "leaky", *tflite_models.CURVES]
+)
+def test_single_operators_are_within_a_step_of_tflites_reference_kernels(
+    kind: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert.interpreter", reason="no ai-edge-litert")
+    path = tmp_path / "single.tflite"
+    path.write_bytes(tflite_models.single(kind))
+    steps = layer_oracle.compare(path, 60)
+    assert np.abs(steps).max() <= (0 if kind in ("nearest", "blocks") else 1)
+    # Their leaky ReLU rounds values below 0 twice: -9.39 becomes -10.
+    assert (steps == 0).mean() >= (0.94 if kind == "leaky" else 0.995)
+
+
 def test_a_tflite_file_written_as_qdq_is_the_same_network(tmp_path: Path) -> None:
     data = tflite_models.small(tflite_models.numbers(7))
     path = tmp_path / "small.tflite"

@@ -9,6 +9,13 @@ import flatbuffers
 import numpy as np
 import tflite as t
 
+VERSIONS = {
+    t.BuiltinOperator.DEPTH_TO_SPACE: 1,
+    t.BuiltinOperator.LEAKY_RELU: 2,
+    t.BuiltinOperator.HARD_SWISH: 1,
+}
+"""Versions of operators that have no third one."""
+
 
 class Builder:
     """A model of one subgraph, tensor by tensor and operator by operator."""
@@ -107,7 +114,7 @@ class Builder:
             t.OperatorCodeStart(b)
             t.OperatorCodeAddDeprecatedBuiltinCode(b, code)
             t.OperatorCodeAddBuiltinCode(b, code)
-            t.OperatorCodeAddVersion(b, 3)
+            t.OperatorCodeAddVersion(b, VERSIONS.get(code, 3))
             codes.append(t.OperatorCodeEnd(b))
         made = []
         for data in self.buffers:
@@ -179,3 +186,56 @@ def summed(activation: int = 0) -> bytes:
     options = t.AddOptionsEnd(m.b)
     m.operator(t.BuiltinOperator.ADD, [a, b], [y], t.BuiltinOptions.AddOptions, options)
     return m.finish([a, b], [y])
+
+
+CURVES: dict[str, tuple[list[float], list[int]]] = {
+    "LOGISTIC": ([1 / 256], [-128]),
+    "TANH": ([1 / 128], [0]),
+    "HARD_SWISH": ([0.0203], [-100]),
+}
+"""Activation -> scale and zero point of its result, as TFLite asks."""
+
+
+def single(kind: str) -> bytes:
+    """One operator: transposed, nearest or blocks, which make a larger map; leaky; or of CURVES."""
+    m = Builder()
+    i8, i32, b = t.TensorType.INT8, t.TensorType.INT32, m.b
+    x = m.tensor("x", [1, 5, 4, 8], i8, [0.031], [-17])
+    if kind == "transposed":
+        rng, ws = np.random.default_rng(3), np.linspace(0.004, 0.02, 6).astype(np.float32)
+        w = m.tensor(
+            "w", [6, 3, 3, 8], i8, ws, [0] * 6, rng.integers(-127, 128, (6, 3, 3, 8), "i1")
+        )
+        bias = rng.integers(-3000, 3000, 6).astype(np.int32)
+        c = m.tensor("c", [6], i32, ws * np.float32(0.031), [0] * 6, bias)
+        s = m.tensor("s", [4], i32, data=np.array([1, 10, 8, 6], np.int32))
+        y = m.tensor("y", [1, 10, 8, 6], i8, [0.09], [5])
+        t.TransposeConvOptionsStart(b)
+        t.TransposeConvOptionsAddStrideH(b, 2)
+        t.TransposeConvOptionsAddStrideW(b, 2)
+        options, name = t.TransposeConvOptionsEnd(b), "TransposeConvOptions"
+        code, inputs = t.BuiltinOperator.TRANSPOSE_CONV, [s, w, x, c]
+    elif kind == "nearest":
+        s = m.tensor("s", [2], i32, data=np.array([15, 8], np.int32))
+        y = m.tensor("y", [1, 15, 8, 8], i8, [0.031], [-17])
+        t.ResizeNearestNeighborOptionsStart(b)
+        t.ResizeNearestNeighborOptionsAddHalfPixelCenters(b, True)
+        options, name = t.ResizeNearestNeighborOptionsEnd(b), "ResizeNearestNeighborOptions"
+        code, inputs = t.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR, [x, s]
+    elif kind == "leaky":
+        y = m.tensor("y", [1, 5, 4, 8], i8, [0.0203], [-60])
+        t.LeakyReluOptionsStart(b)
+        t.LeakyReluOptionsAddAlpha(b, 0.15)
+        options, name = t.LeakyReluOptionsEnd(b), "LeakyReluOptions"
+        code, inputs = t.BuiltinOperator.LEAKY_RELU, [x]
+    elif kind in CURVES:
+        y = m.tensor("y", [1, 5, 4, 8], i8, *CURVES[kind])
+        code, name, inputs, options = getattr(t.BuiltinOperator, kind), "NONE", [x], 0
+    else:
+        y = m.tensor("y", [1, 10, 8, 2], i8, [0.031], [-17])
+        t.DepthToSpaceOptionsStart(b)
+        t.DepthToSpaceOptionsAddBlockSize(b, 2)
+        options, name = t.DepthToSpaceOptionsEnd(b), "DepthToSpaceOptions"
+        code, inputs = t.BuiltinOperator.DEPTH_TO_SPACE, [x]
+    m.operator(code, inputs, [y], getattr(t.BuiltinOptions, name), options)
+    return m.finish([x], [y])

@@ -67,6 +67,8 @@ def test_trained_network_stays_within_one_step_of_reference(trained, seed):
         if node.quantiser is None or node.name not in first or first[node.name].pool:
             continue
         specs = [network.tensors[name] for name in node.inputs if name in network.tensors]
+        if len(specs) < len(node.inputs):  # an activation that its producer looks up
+            continue
         inputs = [
             torch.from_numpy((values[s.name] - s.zero_point) * s.scale).float() for s in specs
         ]

@@ -119,17 +119,27 @@ POST_PROCESS = AreaBlock(
 )  # fmt: skip
 
 
+def _tables(c: ConfigTable) -> memories.MemoryCount:
+    """Return the resources of the activation tables, and of the choice behind each of them."""
+    bits = c.activation_bits
+    table = memories.automatic(bits, np.maximum(c.activation_tables, 1) << bits)
+    none, one = np.zeros(len(bits)), np.ones(len(bits))
+    choice = memories.MemoryCount(none, one * bits, none, 2 * one * bits)
+    return (table + choice).times(c.post_units * (c.activation_tables > 0))
+
+
 def channel_memories(c: ConfigTable) -> memories.MemoryCount:
     """Return the xc7 resources of the memories of post-processing, arrays of shape (n,).
 
-    Biases, requantisation multipliers and shifts of the channels; the result buffer; the running
-    maxima of max pooling.
+    Biases, requantisation multipliers and shifts of the channels; activation tables; the result
+    buffer; the running maxima of max pooling.
     """
     units = c.post_units
     indices = 1 << (log_bits(c.columns // units) + log_bits(c.pixels))
     return (
         memories.automatic(c.accumulator_bits, c.channel_depth).times(units)
         + memories.automatic(c.scale_bits + SHIFT_BITS, c.channel_depth).times(units)
+        + _tables(c)
         + memories.distributed(units * c.accumulator_bits, c.result_depth)
         + memories.distributed(units * c.activation_bits, indices)
     )

@@ -18,11 +18,11 @@ EXPANSIONS = 64
 """Most combinations of values of a block of genes, unless one gene has more."""
 KEPT, EXPLORED = 32, 8
 """Most candidates of the predicted front, and of the exploration front, that are evaluated."""
-CHILDREN = 5000
+CHILDREN = 2000
 """Most children that are predicted at a time; more are sampled."""
 LEARNED = 400
 """Most results that the predictors are fitted to: the best fronts and the latest."""
-ENSEMBLE, EPOCHS, HIDDEN = 3, 60, 16
+ENSEMBLE, EPOCHS, HIDDEN = 3, 40, 16
 
 
 class ProgressivePareto:

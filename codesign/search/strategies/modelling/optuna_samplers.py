@@ -37,6 +37,7 @@ class _Sampled(abc.ABC):
     """Results that a study is made of, at most: the best fronts and the latest."""
 
     def __init__(self, genes: Genes, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # not of each new study
         self._results = Results(genes.sizes)
         self._random = np.random.default_rng(seed)
         self._space: dict[str, BaseDistribution] = {

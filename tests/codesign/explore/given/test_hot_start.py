@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,9 @@ pytest.importorskip("onnx", reason="no onnx")
 
 from codesign import design as designs
 from codesign.cli.main import main
+from codesign.compiler import bottleneck
 from codesign.explore import WorkerSettings, building, explore, serve
+from codesign.explore.given import reading
 from codesign.explore.settings import ExploreSettings
 from codesign.results import Budget, InfeasibleError, UserError
 from models.calibration import loading
@@ -80,9 +83,47 @@ def test_the_whole_road_with_real_tools(
     floating = folder.load(network).floating
     assert floating is not None
     assert layers == [one.name for one in floating.graph.layers if one.name in ("c1", "c2", "fc")]
+    assert [one["name"] for one in summary["layers"]] == layers
+    assert all(one["bound"] in bottleneck.BOUNDS for one in summary["layers"])
     test = datasets.load("digits").test
     found = integer.answers(reference.predict(integer, test.images))
     assert (found == test.labels).mean() == pytest.approx(summary["accuracy"]["test"])
+
+
+def test_channels_are_cut_where_throughput_asks_for_it(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With bits and pattern fixed, only fewer channels make the network this fast."""
+    out = tmp_path / "out"
+    command = ["explore", "--network", str(network), "--lut-budget", "4000", "--dataset", "digits"]
+    effort = ["--networks", "1", "--finetune", "1", "--images", "2", "--jobs", "1"]
+    asked = ["--moves", "channels", "--min-throughput", "95000"]
+    whole = [*command, *effort, "--moves", "zeros", *asked[2:], "--out", str(tmp_path / "none")]
+    assert main(whole) == 3
+    assert main([*command, *effort, *asked, "--out", str(out), "--json"]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["simulated"]["bit_exact"] is True
+    assert summary["simulated"]["images_per_second"] >= 95000
+    layers = {one["name"]: one for one in summary["layers"]}
+    assert all(one["weight_bits"] == 8 for one in layers.values())
+    assert [layers[name]["of_channels"] for name in ("c1", "c2", "fc")] == [8, 16, 10]
+    cut = [one["of_channels"] - one["channels"] for one in layers.values()]
+    assert min(cut) == 0 < max(cut)
+    design = designs.load(out / summary["design"])
+    shapes = design.network.shapes
+    assert shapes["c1"][0] == layers["c1"]["channels"]
+    assert summary["accuracy"]["test"] > 0.8
+    # The cut network is a start in turn, as a run and as the build in it.
+    for start in (out, out / summary["build"]):
+        own = reading.read(
+            ExploreSettings(budget=Budget(luts=5000), out=tmp_path, network=str(start)),
+            lambda done, total: None,
+        )
+        assert own.network.graph.shapes["c1"] == shapes["c1"]
+    shutil.rmtree(out / "training")
+    capsys.readouterr()
+    assert main([*command[:2], str(out), *command[3:], "--out", str(tmp_path / "again")]) == 2
+    assert "name the file of weights" in capsys.readouterr().err
 
 
 def test_a_resumed_search_ends_with_the_same_design(
@@ -182,6 +223,7 @@ def test_other_networks_and_data_are_refused_before_any_work(
         ({"keep_accuracy": 0.01, "min_accuracy": 0.9}, "not both"),
         ({"warm_start": ("runs/one",)}, "finetune"),
         ({"epochs": 3}, "finetune"),
+        ({"moves": "bits,layers"}, "moves must be of bits, channels, zeros"),
     ],
 )
 def test_options_that_do_not_go_together(

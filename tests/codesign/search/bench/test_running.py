@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign.results import UserError
 from codesign.search import strategies
 from codesign.search.bench import judging, results, running
 from codesign.search.bench.running import Run
@@ -125,9 +126,45 @@ def test_judgement_ranks_and_tests_against_the_baseline() -> None:
 
 def test_raw_rows_hold_the_course_of_each_run(tmp_path: Path) -> None:
     run = made("a", 3, [0.5, 0.5, 0.75, 0.75], [[0.0, 1.0]])
-    results.write(tmp_path / "runs.csv", [run])
+    file = results.RunFile(tmp_path / "runs.csv", 40, 10)
+    assert file.read() == []
+    file.write([run])
     rows = list(csv.DictReader((tmp_path / "runs.csv").open()))
     assert [(row["evaluations"], row["hypervolume_share"]) for row in rows] == [
-        ("10", "0.50000"), ("30", "0.75000"), ("40", "0.75000"),
+        ("10", "0.5"), ("30", "0.75"), ("40", "0.75"),
     ]  # fmt: skip
     assert {(row["task"], row["strategy"], row["seed"]) for row in rows} == {("toy", "a", "3")}
+
+
+def test_runs_of_a_file_are_as_they_were(tmp_path: Path) -> None:
+    task = toy()
+    runs = [running.run(task, name, seed, 30) for seed in range(2) for name in ("random", "nsga2")]
+    empty = Run("toy", "none", 1, np.array([1]), np.zeros(1), np.zeros(1), np.empty((0, 2)))
+    file = results.RunFile(tmp_path / "runs.csv", 30, 10)
+    file.write([*runs, empty])
+    for run, found in zip([*runs, empty], file.read(), strict=True):
+        assert found.row() == run.row()
+        assert found.mean_share(30) == run.mean_share(30)
+        assert (found.front.tolist() == run.front.tolist()) or not run.front.size
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda text: text.replace("batch", "bitch"), "runs.csv:1: wrong columns"),
+        (lambda text: text.replace(",30,10,", ",30,20,"), "in batches of 20"),
+        (lambda text: text.replace("toy,random,0", "toy,random,x"), "runs.csv:2: invalid"),
+        (lambda text: text[: text.rindex(",") + 1] + "\n", "lacks its front"),
+        (lambda text: text.replace(",30,10,", ",30,10,7,"), "not 9 cells"),
+        (lambda text: text.replace(";", " nan;", 1), "inhomogeneous|not finite"),
+    ],
+)
+def test_a_damaged_file_is_refused_and_stays(tmp_path: Path, damage, said: str) -> None:
+    path = tmp_path / "runs.csv"
+    file = results.RunFile(path, 30, 10)
+    file.write([running.run(toy(), "random", 0, 30)])
+    text = damage(path.read_text())
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        file.read()
+    assert path.read_text() == text

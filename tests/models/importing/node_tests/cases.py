@@ -12,11 +12,12 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
+from models.importing.mapping import host
 from models.importing.mapping.operators import HANDLERS
 from models.importing.readers import onnx_operators
 
-OPERATORS = (set(HANDLERS) | set(onnx_operators.READERS)) - {"Constant"}
-"""Operators of ONNX that are mapped."""
+OPERATORS = (set(HANDLERS) | set(onnx_operators.READERS)) - {"Constant", *host.OPERATORS}
+"""Operators of ONNX that are mapped, and not left to the host at the end."""
 BY_IMAGE = {
     "AveragePool", "BatchNormalization", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "MaxPool",
 }  # fmt: skip

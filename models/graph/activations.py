@@ -1,0 +1,89 @@
+"""Activation functions that hardware looks up in tables: of numpy arrays and of torch tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ModelError
+from models.graph.spec import LayerSpec
+
+Reals = NDArray[np.float64]
+
+
+def _sigmoid(x: Reals) -> Reals:
+    half: Reals = 0.5 * (1 + np.tanh(0.5 * x))
+    return half
+
+
+def _softplus(x: Reals) -> Reals:
+    found: Reals = np.logaddexp(0, x)
+    return found
+
+
+def _gelu(x: Reals) -> Reals:
+    found: Reals = 0.5 * x * (1 + np.vectorize(math.erf, otypes=[np.float64])(x / math.sqrt(2)))
+    return found
+
+
+def _gelu_tanh(x: Reals) -> Reals:
+    found: Reals = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return found
+
+
+FUNCTIONS: Mapping[str, Callable[[Reals], Reals]] = {
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "silu": lambda x: x * _sigmoid(x),
+    "hard_swish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "softplus": _softplus,
+    "mish": lambda x: x * np.tanh(_softplus(x)),
+}
+"""Function of real values, elementwise, by its name in YAML files."""
+POSITIVE = ("sigmoid", "softplus")
+"""Functions that have no negative values."""
+
+
+@dataclass(frozen=True)
+class Activation(LayerSpec):
+    """Activation function of each value, looked up in a table by the codes before it.
+
+    function: its name, one of FUNCTIONS.
+
+    >>> Activation("silu").output_shape([(16, 8, 8)])
+    (16, 8, 8)
+    """
+
+    op: ClassVar[str] = "activation"
+    function: str
+
+    def __post_init__(self) -> None:
+        if self.function not in FUNCTIONS:
+            known = ", ".join(FUNCTIONS)
+            raise ModelError(f"function must be one of {known}, not {self.function!r}")
+
+
+def torch_function(name: str) -> Callable[[Any], Any]:
+    """Return a function of FUNCTIONS for torch's tensors."""
+    from torch.nn import functional as F  # torch takes seconds to import
+
+    found: dict[str, Callable[[Any], Any]] = {
+        "sigmoid": lambda x: x.sigmoid(),
+        "tanh": lambda x: x.tanh(),
+        "silu": F.silu,
+        "hard_swish": F.hardswish,
+        "gelu": F.gelu,
+        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "elu": F.elu,
+        "softplus": F.softplus,
+        "mish": F.mish,
+    }
+    return found[name]
