@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.supernet": {"models.data", "models.graph", "models.quantisation", "models.training"},
     "models.integer": {"models.files", "models.graph", "models.quantisation", "models.training"},
     "models.importing.readers": {"models.files", "models.graph"},
+    "models.importing.readers.tflite": {"models.files", "models.graph", "models.importing.readers"},
     "models.importing.mapping": {"models.files", "models.graph", "models.importing.readers"},
     "models.importing": {
         "models.files",
@@ -54,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.graph",
         "models.integer",
         "models.importing.readers",
+        "models.importing.readers.tflite",
         "models.importing.mapping",
     },
     "models.exporting": {"models.integer"},

@@ -1,4 +1,4 @@
-"""Where the wall time of a run goes, stage by stage."""
+"""Clock of the stages of a run: its wall time, stage by stage."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Activation functions that hardware looks up in tables: of numpy arrays and of torch tensors."""
+"""Activation functions that hardware looks up in tables."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,21 +69,3 @@ class Activation(LayerSpec):
         if self.function not in FUNCTIONS:
             known = ", ".join(FUNCTIONS)
             raise ModelError(f"function must be one of {known}, not {self.function!r}")
-
-
-def torch_function(name: str) -> Callable[[Any], Any]:
-    """Return a function of FUNCTIONS for torch's tensors."""
-    from torch.nn import functional as F  # torch takes seconds to import
-
-    found: dict[str, Callable[[Any], Any]] = {
-        "sigmoid": lambda x: x.sigmoid(),
-        "tanh": lambda x: x.tanh(),
-        "silu": F.silu,
-        "hard_swish": F.hardswish,
-        "gelu": F.gelu,
-        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-        "elu": F.elu,
-        "softplus": F.softplus,
-        "mish": F.mish,
-    }
-    return found[name]

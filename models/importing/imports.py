@@ -18,9 +18,10 @@ from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
 from models.importing.mapping import constants, cuts, host, kernels, operators, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
-from models.importing.readers import onnx_file, tflite_file
+from models.importing.readers import onnx_file
 from models.importing.readers.foreign import ForeignGraph, in_order
 from models.importing.readers.table import Row, Table
+from models.importing.readers.tflite import file as tflite_file
 from models.integer.network import IntegerNetwork
 
 _STRANGERS = (

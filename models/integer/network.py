@@ -87,7 +87,7 @@ class Lookup:
 
     Made by ``lookups.lookup``.
 
-    >>> Lookup(np.array([0, 0, 1, 3]), bits=2, zero_point=2).codes[3]
+    >>> Lookup(np.array([0, 0, 1, 3]), bits=2, zero_point=2).codes.tolist()[3]
     3
     """
 

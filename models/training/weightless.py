@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 
 import torch
@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.arithmetic import weight_range
-from models.graph.activations import torch_function
 from models.graph.layers import Activation, Add, AvgPool, Concat, GlobalPool, MaxPool, Relu
 from models.graph.network import Layer
 from models.quantisation.fake_quantisers import snapping
@@ -40,7 +39,7 @@ def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
         case Concat():
             return partial(torch.cat, dim=1)  # type: ignore[call-overload]
         case Activation(function=function):
-            curve = torch_function(function)
+            curve = _CURVES[function]
             return lambda inputs: curve(inputs[0])
         case Relu():
             return lambda inputs: F.relu(inputs[0])
@@ -57,6 +56,20 @@ def _avg_pool(spec: AvgPool, inputs: Sequence[Tensor]) -> Tensor:
     values, padding = padded(inputs[0], spec)
     divisor = spec.divisor((channels, rows, cols))
     return F.avg_pool2d(values, spec.kernel, spec.stride, padding, divisor_override=divisor)
+
+
+_CURVES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "silu": F.silu,
+    "hard_swish": F.hardswish,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "elu": F.elu,
+    "softplus": F.softplus,
+    "mish": F.mish,
+}
+"""Functions of ``models.graph.activations`` for tensors, by name."""
 
 
 class Weightless(nn.Module):

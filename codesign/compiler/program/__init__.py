@@ -2,6 +2,7 @@
 
 - ``instructions``: the program of one image; ``stream``: the program of images back to back;
 - ``weights``, ``channels``: images of weight memory and of the channel table;
+- ``lookups``: tables of activation functions, which lie in the channel table;
 - ``layout``: layouts of tensors on the AXI4-Streams, for host and verification;
 - ``memory``, ``port``: the image of external memory, and stall cycles of the memory port.
 """
@@ -10,6 +11,7 @@ __all__ = [
     "channels",
     "instructions",
     "layout",
+    "lookups",
     "memory",
     "stream",
     "weights",

@@ -24,7 +24,7 @@ from models.importing.readers.table import RefusalError
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Which places each tap reads along rows or columns, of a map that has phases.
+    """Places that each tap reads along rows or columns, of a map that has phases.
 
     Made by ``windows`` and ``spaced``. Tap k of output phase p at coarse place Y reads the fine
     input place ``phases * step * Y + reads[p, k]``, if it is one of ``taken[p, k]``.

@@ -2,9 +2,8 @@
 
 foreign (that graph: nodes, constants, grids of codes), grids (quantisation as ONNX says it), table
 (what becomes of each node, and refusals), onnx_file, onnx_reading, onnx_operators, onnx_codes,
-onnx_integers and qonnx (ONNX: float, QDQ, QOperator, QONNX), tflite_file, tflite_calls,
-tflite_operators and tflite_maps (TensorFlow Lite), torch_program, torch_calls, torch_operators and
-torch_moves (torch.export).
+onnx_integers and qonnx (ONNX: float, QDQ, QOperator, QONNX), tflite (TensorFlow Lite),
+torch_program, torch_calls, torch_operators and torch_moves (torch.export).
 """
 
 __all__ = [
@@ -15,7 +14,5 @@ __all__ = [
     "onnx_reading",
     "qonnx",
     "table",
-    "tflite_file",
-    "tflite_operators",
     "torch_program",
 ]

@@ -157,6 +157,22 @@ def test_it_beats_random_at_equal_evaluations(learning: str) -> None:
     assert min(volumes[learning]) > max(volumes["random"])
 
 
+def test_the_last_candidate_with_a_value_of_an_npu_gene_stays() -> None:
+    """Without it another shape of array, two changes away, would never be found."""
+    sizes = np.full(10, 200)
+    shares = {}
+    for npu in (np.array([9]), np.arange(0)):
+        genes = Genes(sizes, parts=(np.arange(9), np.arange(0), npu))
+        strategy = strategies.Evolution(genes, seed=0)
+        strategy.tell(np.full((1, 10), 199), np.array([[50.5, 150.5]]), np.zeros(1))
+        rank = np.arange(200)
+        front = np.column_stack([*[rank] * 9, 0 * rank])
+        for _ in range(3):
+            strategy.tell(front, np.column_stack([rank, 199.0 - rank]), np.zeros(200))
+        shares[len(npu)] = (strategy.ask(20_000)[:, 9] == 199).mean()
+    assert shares[1] > 3 * shares[0]
+
+
 def test_heavy_packages_are_imported_when_a_strategy_that_needs_them_is_made() -> None:
     program = (
         "import sys, numpy as np; from codesign.search import strategies\n"

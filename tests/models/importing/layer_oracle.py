@@ -15,9 +15,9 @@ import numpy as np
 from models.importing.integers import integer_network
 from models.importing.mapping import constants, kernels, operators
 from models.importing.mapping.walk import INPUT, Walk, walk
-from models.importing.readers import tflite_file
 from models.importing.readers.foreign import Node
 from models.importing.readers.table import Table
+from models.importing.readers.tflite import file as tflite_file
 from models.integer import reference
 from tests.models.importing import evaluator, reading
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from models.importing.mapping import constants, host, kernels, operators
 from models.importing.mapping.walk import Walk, walk
-from models.importing.readers import onnx_file, tflite_file
+from models.importing.readers import onnx_file
 from models.importing.readers.table import Table
+from models.importing.readers.tflite import file as tflite_file
 
 
 def walked(path: Path) -> tuple[Walk, str]:

@@ -140,7 +140,7 @@ def test_damaged_files_never_end_in_another_error(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "nan": ([conv()], {"w": np.full((4, 3, 3, 3), np.nan, np.float32)}, "not finite"),
     "operator": ([node("LSTM", ["x"], ["y"], "l")], {}, "no operator"),
-    "leaky": ([node("LeakyRelu", ["x"], ["y"], "l")], {}, "no operator"),
+    "selu": ([node("Selu", ["x"], ["y"], "l")], {}, "no operator"),
     "softmax within": (
         [node("Softmax", ["x"], ["s"], "s"), node("Conv", ["s", "w"], ["y"])], WEIGHTS,
         "no operator",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.importing import folder, imports
-from models.importing.readers import tflite_file
+from models.importing.readers.tflite import file as tflite_file
 from tests.models.importing import layer_oracle, qdq_writer
 from tests.models.importing.test_quantised import assert_same, integer
 

@@ -14,7 +14,7 @@ pytest.importorskip("onnx", reason="no onnx")
 from models.errors import ModelError
 from models.files.reading import FileError
 from models.importing import imports
-from models.importing.readers import tflite_file
+from models.importing.readers.tflite import file as tflite_file
 from models.integer import reference
 from tests.models.importing import layer_oracle, onnx_models, qdq_writer, tflite_models
 from tests.models.importing.onnx_models import model, node, write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.search.pareto import Floats, Ints, fronts, hypervolume_contributions
 from codesign.search.strategies.evolving import variation
@@ -17,7 +18,10 @@ class Evolution:
     """Archive of the best candidates; the hypervolume that each adds selects, neighbours mate.
 
     Up to ``archive`` candidates are kept: non-dominated feasible ones by their contribution to the
-    hypervolume, then dominated ones by front, then infeasible ones by violation. A mother wins a
+    hypervolume, then dominated ones by front, then infeasible ones by violation. Beyond these, for
+    each value of an NPU's gene that none of them has, the best candidate that has it stays: an
+    array of another shape needs several changes at once, and with its last value gone a search that
+    began in the wrong shape would stay there (docs/measurements/search.md). A mother wins a
     binary tournament; with probability ``near`` the father is one of the NEIGHBOURS nearest to her
     in objectives, else he wins another tournament. Uniform crossover, with probability
     ``crossover``, then mutation of one gene on average, which may be none: children that are pure
@@ -54,6 +58,7 @@ class Evolution:
         self._archive, self._crossover = archive, crossover
         self._near, self._together = near, together
         self._mutation = genes.mutation_rate
+        self._preserved = genes.parts[-1] if genes.parts else np.arange(0)
         self._members: Ints = np.empty((0, len(self._sizes)), dtype=np.int64)
         self._objectives: Floats = np.empty((0, 0))
         self._violation: Floats = np.empty(0)
@@ -82,9 +87,19 @@ class Evolution:
         broken = np.concatenate([self._violation, violation])[first]
         fitness = _fitness(values, broken)
         # Stable, so that of equal ones the first stays, whatever the sort's implementation.
-        keep = np.argsort(-fitness, kind="stable")[: self._archive]
+        order = np.argsort(-fitness, kind="stable")
+        keep = order[self._kept(pool[order])]
         self._members, self._objectives = pool[keep], values[keep]
         self._violation, self._fitness = broken[keep], fitness[keep]
+
+    def _kept(self, ranked: Ints) -> NDArray[np.bool_]:
+        """Return True for the candidates to keep, shape (n,), of those ranked, (n, genes)."""
+        kept = np.arange(len(ranked)) < self._archive
+        for gene in self._preserved:
+            missing = np.setdiff1d(ranked[:, gene], ranked[kept, gene])
+            for value in missing:
+                kept[np.argmax(ranked[:, gene] == value)] = True
+        return kept
 
     def _tournament(self, count: int) -> Ints:
         """Return the winners of ``count`` binary tournaments, as indices of members."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
-from models.importing.readers import tflite_calls, tflite_operators
 from models.importing.readers.foreign import (
     DAMAGE,
     MOST_NODES,
@@ -22,6 +21,7 @@ from models.importing.readers.foreign import (
     Node,
     check_shape,
 )
+from models.importing.readers.tflite import calls, operators
 
 IDENTIFIER = b"TFL3"
 """Bytes 4..7 of every file."""
@@ -60,7 +60,7 @@ class _Reader:
         self.names = _names(self.tensors)
         self.constants: dict[str, Constant] = {}
         self.memory = Memory()
-        self.codes = tflite_operators.names()
+        self.codes = operators.names()
 
     def graph(self) -> ForeignGraph:
         for index in range(len(self.tensors)):
@@ -193,7 +193,7 @@ class _Reader:
             )
         inputs = [int(i) for i in _numbers(operator.InputsAsNumpy())]
         outputs = [int(i) for i in _numbers(operator.OutputsAsNumpy())]
-        call = tflite_calls.Call(
+        call = calls.Call(
             kind,
             self.names[outputs[0]] if outputs else f"{kind}{position}",
             tuple("" if i < 0 else self._name(i) for i in inputs),
@@ -203,7 +203,7 @@ class _Reader:
             operator,
             self,
         )
-        return tflite_operators.nodes(call)
+        return operators.nodes(call)
 
 
 def _numbers(found: Any) -> NDArray[Any]:

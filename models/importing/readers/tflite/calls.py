@@ -34,7 +34,7 @@ class Tensors(Protocol):
 class Call:
     """An operator of a file with its tensors by name, and by index in the file (-1 for none).
 
-    Made by ``tflite_file.read``.
+    Made by ``file.read``.
     """
 
     kind: str

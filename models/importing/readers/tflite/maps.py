@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from models.importing.readers.foreign import Node
-from models.importing.readers.tflite_calls import FIRST, LAST, Call, result
+from models.importing.readers.tflite.calls import FIRST, LAST, Call, result
 
 
 def transposed(call: Call) -> list[Node]:

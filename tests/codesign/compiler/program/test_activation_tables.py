@@ -70,6 +70,8 @@ def test_the_closed_form_counts_the_latency() -> None:
 def test_a_design_gets_the_tables_that_its_network_needs(tmp_path: Path) -> None:
     """Two layers of one function count as two, as scales are not known yet."""
     (tmp_path / "curved.yaml").write_text("""
+name: curved
+dataset: {name: digits}
 network:
 - {name: image, op: input, shape: [3, 8, 8]}
 - {name: conv1, op: conv2d, out_channels: 8, kernel: 3}

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.readers import tflite_maps
 from models.importing.readers.foreign import Node
-from models.importing.readers.tflite_calls import FIRST, LAST, Call, result
+from models.importing.readers.tflite import maps
+from models.importing.readers.tflite.calls import FIRST, LAST, Call, result
 
 
 def names() -> dict[int, str]:
@@ -225,10 +225,10 @@ _OPERATORS: dict[str, Callable[[Call], list[Node]]] = {
     "MEAN": _reduction("ReduceMean"),
     "SUM": _reduction("ReduceSum"),
     "REDUCE_MAX": _reduction("ReduceMax"),
-    "TRANSPOSE_CONV": tflite_maps.transposed,
-    "RESIZE_NEAREST_NEIGHBOR": tflite_maps.nearest,
-    "DEPTH_TO_SPACE": tflite_maps.blocks("DepthToSpace"),
-    "SPACE_TO_DEPTH": tflite_maps.blocks("SpaceToDepth"),
+    "TRANSPOSE_CONV": maps.transposed,
+    "RESIZE_NEAREST_NEIGHBOR": maps.nearest,
+    "DEPTH_TO_SPACE": maps.blocks("DepthToSpace"),
+    "SPACE_TO_DEPTH": maps.blocks("SpaceToDepth"),
     "L2_NORMALIZATION": _plain("LpNormalization"),
     "CONCATENATION": _concat,
     "RESHAPE": _shape,

@@ -1,0 +1,3 @@
+"""Reader of TensorFlow Lite: file (buffers, tensors), operators, calls and maps (what they do)."""
+
+__all__ = ["file", "operators"]
