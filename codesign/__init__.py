@@ -1,8 +1,9 @@
 """Hardware/software co-design: the packages that map a quantised network onto an FPGA NPU.
 
-design (network, bit widths and NPU configuration as one YAML file), results (figures, budgets,
-settings of a search, reasons of infeasibility) and prediction (resources, cycles and clock of a
-design before training) are modules; the other names are packages.
+design (network, bit widths and NPU configuration as one YAML file), goals (what a search makes
+large or small), results (figures, budgets, settings of a search, reasons of infeasibility) and
+prediction (resources, cycles and clock of a design before training) are modules; the other names
+are packages.
 """
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "design",
     "explore",
     "fpga",
+    "goals",
     "prediction",
     "report",
     "results",

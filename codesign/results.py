@@ -59,10 +59,8 @@ class Figures:
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Fields of Figures and Budget that a device has a limited number of."""
 DEFAULT_TRAINING = TrainingChoices()
-_SAID_BY_UNIT = {*RESOURCES, "macs"}
-"""Resources of Infeasible whose unit says what they are: LUTs, flip-flops, ..."""
-PREFERENCES = ("throughput", "area", "knee", "accuracy")
-"""What decides between designs whose networks are equally accurate (SearchSettings.prefer)."""
+_SAID_BY_UNIT = {*RESOURCES, "macs", "bit_operations", "lut_us"}
+"""Limits of Infeasible whose unit says what they are: LUTs, flip-flops, ..."""
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
@@ -98,6 +96,10 @@ class Budget:
     """Longest time from start to result of one image, in microseconds at ``clock_mhz``."""
     min_throughput: float | None = None
     """Lowest throughput at ``clock_mhz``, in images per second, as ``Figures`` has it."""
+    max_bit_operations: float | None = None
+    """Most bit operations of one image (LayerTable.bit_operations)."""
+    max_lut_us: float | None = None
+    """Largest product of LUTs and microseconds from image to image, estimated."""
     clock_mhz: float = 100.0
     """Clock in MHz that turns cycles into time; not a limit itself."""
 
@@ -134,7 +136,12 @@ class SearchSettings:
     finish: int = 4
     """Most networks that are trained in full, of those trained briefly; a time limit lowers it."""
     prefer: str = "throughput"
-    """One of PREFERENCES: what decides between designs whose networks are equally accurate."""
+    """One of goals.PREFERENCES: what decides between designs with equally accurate networks."""
+    objectives: tuple[str, ...] = ()
+    """Names in goals.GOALS of further objectives, beside accuracy, throughput and LUTs."""
+    folds: int = 1
+    """Splits of training and validation images that finalists are judged on; more cost a full
+    training each, of every finalist."""
     epochs: int | None = None
     """Epochs of each full training; None: chosen by the size of the data set."""
     boo: float = 0.0

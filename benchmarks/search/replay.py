@@ -141,7 +141,7 @@ def pool_candidates(problem: Problem) -> Ints:
         fits = drawn.candidates[drawn.feasible]
         found = search.run(lambda layers: capacity(network_features(layers)), 3584)
         goals = capacity(network_features(found.layers))
-        best = front(goals, found.estimate.images_per_second, found.estimate.area.luts)
+        best = front(goals, problem.costs(found.estimate))
         for candidates in (found.candidates[best], fits):
             wanted = len(chosen) + NETWORKS // 16
             for candidate in random.permutation(candidates):

@@ -24,6 +24,7 @@ from models.files.folders import Earlier
 from models.files.forms import conform
 from models.files.reading import FileError, opened, read_json, told_as
 from models.files.writing import atomic_file, inside
+from models.quantisation.plan import can_be_sparse
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -45,10 +46,25 @@ def contents(design: Design | ImportedDesign, device: Device | None, files: File
             "seed": design.seed,
             "config_hash": design.npu.hash,
             "device": device.name if device else None,
+            **_sparsity(design),
             "versions": _versions(),
             "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
         }
     )
+
+
+def _sparsity(design: Design | ImportedDesign) -> dict[str, dict[str, str]]:
+    """Return the N:M pattern of each layer that has one, by its name, under ``sparsity``."""
+    if isinstance(design, ImportedDesign):
+        return {}
+    names = [layer.name for layer in design.network.layers]
+    patterns = {name: design.quantisation.spec(name).sparsity for name in names}
+    found = {
+        name: str(pattern)
+        for name, pattern in patterns.items()
+        if pattern and can_be_sparse(design.network[name].spec)
+    }
+    return {"sparsity": found} if found else {}
 
 
 def read(folder: Path) -> dict[str, Any]:

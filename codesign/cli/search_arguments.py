@@ -8,7 +8,8 @@ from pathlib import Path
 from codesign.cli import data_options, options
 from codesign.cli.search_options import SearchOptions
 from codesign.fpga import devices
-from codesign.results import MOVES, OLD_OPTIONS, PREFERENCES, Budget
+from codesign.goals import GOALS, PREFERENCES
+from codesign.results import MOVES, OLD_OPTIONS, Budget
 from models.data import datasets
 
 _DEFAULT = SearchOptions()
@@ -58,6 +59,10 @@ def _budget_options(group: argparse._ArgumentGroup) -> None:
         "--min-throughput": "fewest images per second, back to back (default: no limit)",
         "--max-latency-us": "most microseconds from start to result of one image (default: no "
         "limit)",
+        "--max-bit-operations": "most bit operations of one image, weight bits times input bits of "
+        "its products: a proxy of energy (default: no limit)",
+        "--max-lut-us": "largest product of estimated LUTs and microseconds from image to image: a "
+        "proxy of energy (default: no limit)",
     }
     for flag, text in limits.items():
         group.add_argument(flag, type=options.number(0), metavar="N", help=text)
@@ -153,7 +158,25 @@ def _choice_options(group: argparse._ArgumentGroup) -> None:
         help="what decides between networks whose validation accuracies are within a standard "
         "error of their difference: throughput, then fewer LUTs, then fewer block RAMs; area: "
         "fewest LUTs first; knee: all accuracies count, the knee of the front is taken; accuracy: "
-        f"only equal ones are equal (default: {_DEFAULT.prefer})",
+        "only equal ones are equal; any other: the objective of that name first "
+        f"(default: {_DEFAULT.prefer})",
+    )
+    group.add_argument(
+        "--objective",
+        dest="objectives",
+        action="append",
+        choices=GOALS,
+        help="a further objective, which the front is then over beside accuracy, throughput and "
+        "LUTs; may be given several times; bit-operations and lut-time are proxies of energy "
+        "(default: that of --prefer)",
+    )
+    group.add_argument(
+        "--folds",
+        type=options.integer(1, 50),
+        metavar="K",
+        help="judge each of the --finish networks on K splits of training and validation images, "
+        "as a mean: tells more networks apart where there are few images, for K - 1 more full "
+        f"trainings of each (default: {_DEFAULT.folds})",
     )
     group.add_argument(
         "--min-accuracy",

@@ -43,6 +43,8 @@ class SearchOptions(SearchSettings):
     min_throughput: float | None = None
     """Fewest images per second, back to back; None: no limit."""
     max_latency_us: float | None = None
+    max_bit_operations: float | None = None
+    max_lut_us: float | None = None
     data_dir: str | None = None
     """Folder with the data set's files; None: none."""
     area_model: str | None = None
@@ -75,9 +77,12 @@ class SearchOptions(SearchSettings):
             ("clock_mhz", 1, 1000),
             ("min_throughput", 0, math.inf),
             ("max_latency_us", 1e-3, math.inf),
+            ("max_bit_operations", 1, math.inf),
+            ("max_lut_us", 1e-3, math.inf),
             ("area_confidence", 0.5, 0.99),
             ("networks", 1, 10000),
             ("finish", 1, 10000),
+            ("folds", 1, 50),
             ("min_accuracy", 0, 100),
             ("keep_accuracy", 0, 100),
             ("finetune", 0, 10000),
@@ -117,7 +122,11 @@ class SearchOptions(SearchSettings):
             storage=self.storage,
             study=self.study,
             notes=self.cut(),
-            **{**self.shared(), "warm_start": tuple(self.warm_start)},
+            **{
+                **self.shared(),
+                "warm_start": tuple(self.warm_start),
+                "objectives": tuple(self.objectives),
+            },
         )
 
     def cut(self) -> tuple[str, ...]:
@@ -160,6 +169,8 @@ class SearchOptions(SearchSettings):
             dsps=limit(self.dsp_budget, part.dsps if part else None),
             max_latency_us=self.max_latency_us,
             min_throughput=self.min_throughput,
+            max_bit_operations=self.max_bit_operations,
+            max_lut_us=self.max_lut_us,
             clock_mhz=self.clock_mhz or (part.clock_mhz if part else 100.0),
         )
 

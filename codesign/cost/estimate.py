@@ -14,7 +14,8 @@ from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.cost.table import ConfigTable
-from codesign.results import AREA_CONFIDENCE, Budget, Figures
+from codesign.goals import GOALS
+from codesign.results import AREA_CONFIDENCE, RESOURCES, Budget, Figures
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +33,8 @@ class Estimate:
     """Words that the networks need in each memory, even beyond the largest depth of NpuConfig."""
     clock_mhz: float
     """Clock frequency in MHz that throughput and latency assume."""
+    bit_operations: Floats
+    """Of one image, as LayerTable counts them, shape (n,)."""
 
     @property
     def streams(self) -> NDArray[np.bool_]:
@@ -44,6 +47,36 @@ class Estimate:
         interval = np.where(self.streams, self.words.interval_cycles, self.cycles)
         rate: Floats = self.clock_mhz * 1e6 / interval
         return rate
+
+    @property
+    def latency_us(self) -> Floats:
+        """Microseconds from start to result of one image, (n,)."""
+        return self.cycles / self.clock_mhz
+
+    @property
+    def lut_us(self) -> Floats:
+        """LUTs times microseconds from image to image, (n,): a proxy of an image's energy.
+
+        It takes all LUTs for equally busy, whatever the network.
+        """
+        found: Floats = self.area.luts * 1e6 / self.images_per_second
+        return found
+
+    def amount(self, goal: str) -> Floats:
+        """Return the figure that a goal (results.GOALS) is about, shape (n,)."""
+        name = GOALS[goal].figure
+        found: Floats = getattr(self.area if name in RESOURCES else self, name)
+        return found
+
+    def cost(self, goal: str) -> Floats:
+        """Return what a search minimises for a goal, shape (n,): the logarithm of its figure.
+
+        Negated if the figure is to be large, and of one more if the figure may be 0.
+        """
+        known, amount = GOALS[goal], self.amount(goal)
+        if known.best == "maximize":
+            return -np.log(amount)
+        return np.log(amount + known.more)
 
     def figures(self, row: int) -> Figures:
         """Return the point estimates of design number ``row``; fields not estimated are None."""
@@ -84,7 +117,9 @@ class Estimate:
             "ffs": (area.bound["ffs"] * area_factor, budget.ffs),
             "brams": (area.brams, budget.brams),
             "dsps": (area.dsps, budget.dsps),
-            "latency_us": (self.cycles / self.clock_mhz, budget.max_latency_us),
+            "latency_us": (self.latency_us, budget.max_latency_us),
+            "bit_operations": (self.bit_operations, budget.max_bit_operations),
+            "lut_us": (self.lut_us, budget.max_lut_us),
         }
         # The violation of a limit of 0 (DSP slices) is the count itself.
         found = {
@@ -141,4 +176,5 @@ def estimate(
         cycles=planned.cycles.astype(np.float64),
         words=planned,
         clock_mhz=clock_mhz,
+        bit_operations=layers.bit_operations,
     )

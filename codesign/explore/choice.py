@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from codesign.goals import ALWAYS, preferred
 from codesign.results import Figures
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
@@ -26,6 +27,9 @@ EVEN, WIDTH = 5.0, 1.5
 """Standard errors below the best short training from which half of the networks are as accurate as
 the best one after full trainings, and the scale of that (logistic) chance; measured on digits
 (docs/measurements/search.md)."""
+
+TIES = (*ALWAYS, "brams")
+"""Goals that decide, in this order, between designs that are equal in what is preferred."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,11 @@ class Trained:
     """Learning curve of the short training; empty in journals of release 0.2 and older."""
     trained_fully: bool = False
     settled: float | None = None
-    """``settled_accuracy`` of the full training, which tells networks apart; None: unknown."""
+    """``settled_accuracy`` of the full training, of all folds their mean, which tells networks
+    apart; None: unknown."""
+    folds: tuple[float, ...] = ()
+    """Settled accuracies on the folds, the data set's own split first; empty if there is but
+    one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +71,9 @@ class Option:
         candidate: Ints = self.evaluated.candidates[self.row]
         return candidate
 
-    @property
-    def costs(self) -> tuple[float, float, float]:
-        """Estimated images per second (negated), LUTs and block RAMs: all to be small."""
-        found = self.evaluated.estimate
-        return (
-            -float(found.images_per_second[self.row]),
-            float(found.area.luts[self.row]),
-            float(found.area.brams[self.row]),
-        )
+    def costs(self, goals: Sequence[str]) -> tuple[float, ...]:
+        """Return the estimated costs of goals (results.GOALS), logarithms, all to be small."""
+        return tuple(float(self.evaluated.estimate.cost(goal)[self.row]) for goal in goals)
 
     @property
     def figures(self) -> Figures:
@@ -90,7 +92,7 @@ class Rule:
     images: int
     """Number of validation images that the accuracies are over."""
     prefer: str = "throughput"
-    """One of codesign.results.PREFERENCES."""
+    """One of codesign.goals.PREFERENCES."""
     min_accuracy: float | None = None
     """Accuracy (0..1) that is enough, in place of one near the best."""
     boo_within: float | None = None
@@ -151,10 +153,9 @@ class Rule:
     def order(self, option: Option) -> tuple[float, ...]:
         """Return the sort key of equally accurate designs, best first.
 
-        Throughput, then fewer LUTs, then fewer block RAMs; for the preference ``area``, LUTs first.
+        The goal that is preferred, then higher throughput, fewer LUTs, fewer block RAMs.
         """
-        rate, luts, brams = option.costs
-        return (luts, rate, brams) if self.prefer == "area" else (rate, luts, brams)
+        return option.costs((preferred(self.prefer), *TIES))
 
 
 def best_option(
@@ -177,7 +178,7 @@ def best_option(
     if rule.boo_within is not None:
         fewest = min(option.trained.one_bits for option in near)
         near = [option for option in near if option.trained.one_bits == fewest]
-    return _knee(near) if rule.prefer == "knee" else min(near, key=rule.order)
+    return _knee(near, problem.goals) if rule.prefer == "knee" else min(near, key=rule.order)
 
 
 def finalists(
@@ -214,8 +215,7 @@ def _merit(option: Option, rule: Rule) -> float:
     """Return the log of what ``rule`` prefers of equally accurate designs, to be large."""
     if rule.boo_within is not None:
         return -math.log(max(option.trained.one_bits, 1))
-    cost = rule.order(option)[0]  # LUTs, or images/s negated
-    return -math.copysign(math.log(abs(cost)), cost)
+    return -rule.order(option)[0]
 
 
 def _expected(rows: Sequence[int], merits: Floats, chances: Floats) -> float:
@@ -231,7 +231,7 @@ def _expected(rows: Sequence[int], merits: Floats, chances: Floats) -> float:
 
 
 def _options(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Iterator[Option]:
-    """Yield the network on its NPUs within the budget that no other one beats in all ``costs``."""
+    """Yield the network on its NPUs within the budget that no other one beats in all goals."""
     found = engine.with_all_npus(problem, one.candidate)
     rows = [
         int(row)
@@ -240,19 +240,19 @@ def _options(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Itera
     ]
     options = [Option(found, row, one) for row in rows]
     if options:
-        best = pareto_mask(np.array([option.costs for option in options]))
+        goals = tuple(dict.fromkeys((*TIES, *problem.goals)))
+        best = pareto_mask(np.column_stack([found.estimate.cost(goal)[rows] for goal in goals]))
         yield from (option for option, kept in zip(options, best, strict=True) if kept)
 
 
-def _knee(options: Sequence[Option]) -> Option:
-    """Return the design on the front of accuracy, throughput and LUTs that is nearest to the ideal.
+def _knee(options: Sequence[Option], goals: Sequence[str]) -> Option:
+    """Return the design on the front of accuracy and goals that is nearest to the ideal.
 
-    Each objective, throughput and LUTs as logarithms, is scaled to 0..1 over the front; the ideal
-    has the best of each.
+    Each objective, all but accuracy as logarithms, is scaled to 0..1 over the front; the ideal has
+    the best of each.
     """
-    costs = np.array([option.costs for option in options])
     accuracies = np.array([option.trained.accuracy for option in options])
-    points = np.column_stack([-accuracies, -np.log(-costs[:, 0]), np.log(costs[:, 1])])
+    points = np.column_stack([-accuracies, [option.costs(goals) for option in options]])
     rows = np.flatnonzero(pareto_mask(points))
     shown = points[rows] - points[rows].min(axis=0)
     shown /= np.maximum(shown.max(axis=0), 1e-12)

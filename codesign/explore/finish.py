@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from codesign import prediction
 from codesign.build import pipeline
 from codesign.design import Design
-from codesign.explore import building, training
+from codesign.explore import building, folds, training
 from codesign.explore.building import FinishedDesign
 from codesign.explore.choice import Option, Trained, best_option, finalists
 from codesign.explore.finish_settings import FinishSettings
@@ -132,10 +132,23 @@ class _Finish:
                 for ended, (task, result) in enumerate(results, start=1):
                     self.full[task.key] = result
                     self._guess(tasks, len(tasks) - ended)
+        if tasks and self.wanted.settings.folds > 1:
+            self._fold(tasks)
         # In the order of the short trainings, whichever full one ended first.
         self.full = {key: self.full[key] for key in self.short if key in self.full}
         self.done.networks = tuple({**self.short, **self.full}.values())
         return bool(tasks)
+
+    def _fold(self, tasks: Sequence[FullTraining]) -> None:
+        """Judge networks that were trained in full on the other folds, too."""
+        with self.done.clock.timed("folds"):
+            found = folds.settled(tasks, self.wanted, self.progress)
+        for task in tasks:
+            one = self.full[task.key]
+            own = one.accuracy if one.settled is None else one.settled
+            every = (own, *found[task.key])
+            mean = sum(every) / len(every)
+            self.full[task.key] = dataclasses.replace(one, settled=mean, folds=every)
 
     def _guess(self, tasks: Sequence[FullTraining], left: int) -> None:
         """Begin the likeliest synthesis if ``left`` trainings do not take up all processes."""
@@ -147,7 +160,7 @@ class _Finish:
     def _tasks(self, count: int) -> list[FullTraining]:
         """Return the next networks to train in full, on NPUs that the compiler accepts."""
         problem = self.done.problem
-        rule = self.wanted.rule(self.wanted.short.validation_images)
+        rule = self.wanted.rule(fully=False)
         rest = [one for key, one in self.short.items() if key not in self.full]
         while True:
             chosen = finalists(problem, rest, rule, count, frozenset(self.refused))
@@ -172,9 +185,7 @@ class _Finish:
         """Return the best design of these networks that the compiler accepts, or None."""
         fully = all(one.trained_fully for one in trained)
         wanted = self.wanted
-        rule = wanted.rule(
-            len(wanted.dataset.validation) if fully else wanted.short.validation_images
-        )
+        rule = wanted.rule(fully=fully)
         while option := best_option(self.done.problem, trained, rule, frozenset(self.refused)):
             try:
                 return option, _design(self.done.problem, option, wanted)

@@ -43,8 +43,10 @@ class FinishSettings:
         """Epochs of each full training; None: chosen by the size of the data set."""
         return self.settings.epochs if self.given is None else self.settings.finetune
 
-    def rule(self, images: int) -> Rule:
-        """Return the rule of choice for accuracies over so many validation images."""
+    def rule(self, *, fully: bool) -> Rule:
+        """Return the rule of choice for accuracies of full trainings, or of short ones."""
+        images = len(self.dataset.validation) * self.settings.folds
+        images = images if fully else self.short.validation_images
         wanted, least = self.settings, self.least_accuracy
         enough = wanted.min_accuracy if least is None else least
         return Rule(images, wanted.prefer, enough, wanted.boo_within)

@@ -17,6 +17,7 @@ from codesign.build.floating import Subject
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.explore import finish as finishing
+from codesign.explore import folds
 from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
@@ -50,7 +51,7 @@ from codesign.search.space.genome import Genome
 from codesign.search.standing import Standing
 from codesign.search.store import TrialStore
 from codesign.search.studies import SEARCHING, STATE, VERSION, check_settings, stored_settings
-from codesign.search.trials import OBJECTIVES, ONE_BITS
+from codesign.search.trials import objectives
 from codesign.tools import caches
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
@@ -98,6 +99,7 @@ def explore(
         given, dataset = _data(settings, progress)
         caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
+        folds.check(settings.folds, dataset)  # so does this
         approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches
         problem = Problem(
             space,
@@ -105,6 +107,7 @@ def explore(
             settings.budget,
             settings.family,
             area_confidence=settings.area_confidence,
+            goals=settings.goals,
         )
         stored = stored_settings(settings.place) if settings.storage else None
         identity = folder.open(settings, settings.identity(space.declared(), dataset))
@@ -192,11 +195,11 @@ def _search_and_finish(
     identity: content of explore.json, which the trials must be of. Writes front.json and the
     report, not summary.json. Raises as ``explore`` does.
     """
-    objectives = {**OBJECTIVES, **(ONE_BITS if settings.one_bits else {})}
+    wished = objectives(settings.goals, one_bits=settings.one_bits)
 
     def open_store() -> TrialStore:
         folder.claim()
-        store = TrialStore(settings.place, identity, objectives, _worker_name(settings.out))
+        store = TrialStore(settings.place, identity, wished, _worker_name(settings.out))
         store.note(VERSION, metadata.version("codesign"))
         store.note(STATE, SEARCHING)
         return store

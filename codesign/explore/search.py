@@ -22,6 +22,7 @@ from codesign.explore.settings import ExploreSettings
 from codesign.explore.stages import StageClock
 from codesign.explore.telling.names import array_name, readable_names
 from codesign.explore.telling.reasons import nothing_fits
+from codesign.goals import GOALS
 from codesign.search.accuracy.features import network_features
 from codesign.search.crew import Evaluation, work
 from codesign.search.engine import Evaluated, InnerSearch, Problem
@@ -241,6 +242,10 @@ class Search:
                 "images_per_second": figures.images_per_second,
                 "luts": figures.luts,
                 "brams": figures.brams,
+                **{
+                    GOALS[goal].figure: float(pool.estimate.amount(goal)[row])
+                    for goal in self.problem.goals
+                },
                 "candidate": candidate.tolist(),
                 "features": network_features(pool.layers.take(np.array([row])))[0].tolist(),
                 "estimate": figures.to_dict(),

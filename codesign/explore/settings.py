@@ -14,7 +14,8 @@ from codesign.design import DatasetSpec
 from codesign.explore.replacing import TRIALS
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.results import MOVES, PREFERENCES, STUDY, Budget, SearchSettings, UserError
+from codesign.goals import goals_of
+from codesign.results import MOVES, STUDY, Budget, SearchSettings, UserError
 from codesign.search import strategies
 from codesign.search.accuracy.earlier import trials_sha256
 from codesign.search.storage import StudyPlace
@@ -27,9 +28,12 @@ FORMAT = "codesign explore 3"
 one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
-_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune", "moves")
+_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune", "moves",
+          "objectives", "folds")  # fmt: skip
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
+_LATER_LIMITS = ("max_bit_operations", "max_lut_us")
+"""Limits that budgets of searches before them did not have: left out where there is none."""
 _INDIFFERENT = ("space", "network", "jobs", "resume", "warm_start")
 """Shared settings that do not decide the result; the space, the network and earlier runs do by
 their content, not by their name."""
@@ -39,8 +43,8 @@ their content, not by their name."""
 class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
-    Raises UserError for an unknown strategy or preference, a negative seed, or networks, finish,
-    images or jobs below 1, ConfigError for an invalid prefix.
+    Raises UserError for an unknown strategy, preference or objective, a negative seed, or networks,
+    finish, folds, images or jobs below 1, ConfigError for an invalid prefix.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
@@ -81,9 +85,8 @@ class ExploreSettings(SearchSettings):
 
     def __post_init__(self) -> None:
         strategies.factory(self.strategy)  # raises for an unknown one
-        if self.prefer not in PREFERENCES:
-            raise UserError(f"prefer must be one of {', '.join(PREFERENCES)}, not {self.prefer!r}")
-        for name in ("networks", "finish", "images", "jobs"):
+        _ = self.goals  # raises for a bad preference or objective
+        for name in ("networks", "finish", "folds", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
         if not set(self.moves.split(",")) <= set(MOVES):
@@ -92,10 +95,11 @@ class ExploreSettings(SearchSettings):
             raise UserError("keep_accuracy needs the network whose accuracy it speaks of")
         if self.min_accuracy is not None and self.keep_accuracy is not None:
             raise UserError("give min_accuracy or keep_accuracy, not both")
-        if self.network is not None and (self.warm_start or self.epochs or self.boo):
+        scratch = (self.warm_start, self.epochs, self.boo, self.folds > 1)
+        if self.network is not None and any(scratch):
             raise UserError(
-                "warm_start, epochs and boo are for networks that are trained from scratch; with "
-                "a network there is finetune"
+                "warm_start, epochs, boo and folds are for networks that are trained from scratch; "
+                "with a network there is finetune"
             )
         check_prefix(self.prefix)
         _ = self.place  # raises UserError for a bad storage or study
@@ -120,6 +124,11 @@ class ExploreSettings(SearchSettings):
         return StudyPlace.of(self.storage, self.study)
 
     @property
+    def goals(self) -> tuple[str, ...]:
+        """Names in codesign.goals.GOALS of all objectives beside accuracy and one-bits."""
+        return goals_of(self.prefer, self.objectives)
+
+    @property
     def one_bits(self) -> bool:
         """True if few one-bits are an objective of the search."""
         return self.boo_within is not None
@@ -134,7 +143,11 @@ class ExploreSettings(SearchSettings):
         model = self.area_model
         decisive = {
             **{name: value for name, value in self.shared().items() if name not in _INDIFFERENT},
-            "budget": dataclasses.asdict(self.budget),
+            "budget": {
+                name: value
+                for name, value in dataclasses.asdict(self.budget).items()
+                if value is not None or name not in _LATER_LIMITS
+            },
             "boo_within": self.boo_within,
             "device": self.device.name if self.device else None,
             "data_sha256": dataset.sha256,

@@ -83,7 +83,7 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
         return Plan(len(finalists), epochs)
     path = wanted.training / PLAN
     if path.exists():
-        known = _read(path, _PLAN_FORM)
+        known = read_stored(path, _PLAN_FORM)
         return Plan(known["networks"], known["epochs"], tuple(known["notes"]))
     full = epochs
     if full is None:
@@ -93,7 +93,8 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     left_s = TRAINING_SHARE * wanted.time_left_s
 
     def seconds_an_epoch(count: int) -> float:
-        return max(max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs)
+        longest, work = max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs
+        return max(longest, work) * wanted.settings.folds
 
     fitting = (n for n in range(1, len(paces) + 1) if full * seconds_an_epoch(n) <= left_s)
     count = max(fitting, default=1)
@@ -137,7 +138,7 @@ def train_all(
 
     wanted.training.mkdir(parents=True, exist_ok=True)
     for task in tasks:
-        epochs = 0 if task.epochs == 0 else _settings(task, wanted).epochs
+        epochs = 0 if task.epochs == 0 else settings_of(task, wanted).epochs
         heard((task.design.name, 0, epochs, 0.0))
     # Training decides between networks, so it must not see the test images at all.
     nothing = wanted.dataset.test.take(np.empty(0, dtype=np.int64))
@@ -178,7 +179,8 @@ def train(
     )
 
 
-def _settings(task: FullTraining, wanted: FinishSettings) -> TrainSettings:
+def settings_of(task: FullTraining, wanted: FinishSettings) -> TrainSettings:
+    """Return the settings of a full training, whose epochs are not 0."""
     found = pipeline.settings_of(task.design, wanted.dataset, task.epochs, wanted.settings.boo)
     return dataclasses.replace(found, threads=task.threads or found.threads)
 
@@ -204,7 +206,7 @@ def _trained(
         trained = pipeline.train_design(
             task.design,
             wanted.dataset,
-            _settings(task, wanted),
+            settings_of(task, wanted),
             checkpoint=checkpoint,
             progress=progress,
         )
@@ -273,10 +275,10 @@ def notes(design: Design, wanted: FinishSettings) -> tuple[str, ...]:
     Raises UserError for a damaged file of notes.
     """
     path = _notes_file(design, wanted)
-    return tuple(_read(path, {"notes": [str]})["notes"]) if path.exists() else ()
+    return tuple(read_stored(path, {"notes": [str]})["notes"]) if path.exists() else ()
 
 
-def _read(path: Path, form: Any) -> dict[str, Any]:
+def read_stored(path: Path, form: Any) -> dict[str, Any]:
     """Return the content of a file that an earlier run left. Raises UserError if it is damaged."""
     with told_as(UserError):
         found: dict[str, Any] = read_json(path)

@@ -18,6 +18,7 @@ from codesign.build import pipeline
 from codesign.design import DatasetSpec
 from codesign.explore.search import Progress
 from codesign.explore.settings import FORMAT
+from codesign.goals import PREFERENCES, goals_of
 from codesign.results import STUDY, UserError
 from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
 from codesign.search.crew import work
@@ -27,7 +28,7 @@ from codesign.search.space.given import WEIGHTS_SHA256
 from codesign.search.storage import StudyPlace
 from codesign.search.store import TrialStore
 from codesign.search.studies import EFFORT, ENDED, STATE, VERSION, effort_of, stored_settings
-from codesign.search.trials import OBJECTIVES, ONE_BITS, Proposal
+from codesign.search.trials import Proposal, objectives
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
 from models.files.forms import conform
@@ -40,7 +41,7 @@ WAIT_S = 1.0
 _FORM = {
     "format": str, "dataset": str, "layout?": str, "resize?": (None, [range(1, 1 << 20)]),
     "seed": range(1 << 31), "boo": float, "boo_within": (None, float), "training?": dict,
-    "data_sha256": str, "space": dict,
+    "data_sha256": str, "space": dict, "prefer?": str, "objectives?": [str],
 }  # fmt: skip
 """The settings of a study that decide how a network is trained."""
 
@@ -85,10 +86,11 @@ def serve(wanted: WorkerSettings, progress: Progress) -> int:
     """
     settings = _settings(wanted.place, progress)
     space, dataset, how = _training(settings, wanted, progress)
-    objectives = {**OBJECTIVES, **(ONE_BITS if settings["boo_within"] is not None else {})}
+    goals = goals_of(settings.get("prefer", PREFERENCES[0]), settings.get("objectives", ()))
+    wished = objectives(goals, one_bits=settings["boo_within"] is not None)
     # Host and process for people; other processes of that id may run in other containers.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    store = TrialStore(wanted.place, settings, objectives, name)
+    store = TrialStore(wanted.place, settings, wished, name)
     _check_release(store)
     while (effort := effort_of(store.noted(EFFORT), store.place)) is None:
         if store.noted(STATE) == ENDED:

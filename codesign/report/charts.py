@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from codesign.report.comparison import show
+from codesign.report.comparison import show, told
 from codesign.report.data import Candidate, LayerRow, ReportData
 from codesign.report.svg import Axis, chart, compact, element, grid, text, titled
 from codesign.results import RESOURCES
@@ -32,11 +32,10 @@ def front(candidates: tuple[Candidate, ...]) -> str:
 
     def dot(c: Candidate) -> str:
         radius = _radius(c, largest)
-        tip = _tip(c) + (f", {c.one_bits:,} one-bits" if c.one_bits is not None else "")
         cx, cy = x(c.images_per_second), y(c.accuracy)
         kind = "chosen" if c.chosen else "front" if c.on_front else "other"
         ring = element("circle", cx=cx, cy=cy, r=radius + 4, class_="ring") if c.chosen else ""
-        return ring + titled("circle", tip, cx=cx, cy=cy, r=radius, class_=_dot_class(c, kind))
+        return ring + titled("circle", told(c), cx=cx, cy=cy, r=radius, class_=_dot_class(c, kind))
 
     order = sorted(candidates, key=lambda c: (c.chosen, c.on_front))
     parts = [
@@ -96,14 +95,6 @@ def _front_lines(candidates: Sequence[Candidate], x: Axis, y: Axis, kind: str = 
     return lines
 
 
-def _tip(one: Candidate) -> str:
-    training = "full" if one.trained_fully else "short"
-    return (
-        f"{one.label}: {100 * one.accuracy:.2f} % ({training} training), "
-        f"{one.images_per_second:,.0f} images/s, {one.luts:,.0f} LUTs"
-    )
-
-
 def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> str:
     """Draw the fronts of several runs, each in a colour of its own, and what each run has built.
 
@@ -120,11 +111,11 @@ def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> st
         for one in front:
             at = {"cx": x(one.images_per_second), "cy": y(one.accuracy)}
             at |= {"r": _radius(one, largest)}
-            parts.append(titled("circle", _tip(one), class_=_dot_class(one, kind), **at))
+            parts.append(titled("circle", told(one), class_=_dot_class(one, kind), **at))
         if built:
             at = {"cx": x(built.images_per_second), "cy": y(built.accuracy)}
             size = _radius(built, largest) + 4
-            parts.append(titled("circle", _tip(built), r=size, class_=f"ring {kind}", **at))
+            parts.append(titled("circle", told(built), r=size, class_=f"ring {kind}", **at))
     return chart(WIDTH, 380, "Fronts: accuracy over images per second", "".join(parts))
 
 

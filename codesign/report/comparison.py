@@ -1,9 +1,11 @@
-"""The table of estimated, simulated and synthesised figures, for page and terminal."""
+"""Figures as text: the table of all sources for page and terminal, designs in a line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from codesign.goals import heading
+from codesign.report.data import Candidate
 from codesign.results import Figures
 
 HEAD = ("", "estimate", "simulated", "synthesised", "error")
@@ -60,6 +62,17 @@ def show(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:,.4g}"
+
+
+def told(one: Candidate) -> str:
+    """Return what a design is, its accuracy and training, and all its objectives, in a line."""
+    training = "full" if one.trained_fully else "short"
+    parts = [f"{one.label}: {100 * one.accuracy:.2f} % ({training} training)"]
+    parts += [f"{one.images_per_second:,.0f} images/s", f"{one.luts:,.0f} LUTs"]
+    if one.one_bits is not None:
+        parts.append(f"{one.one_bits:,} one-bits")
+    parts += [f"{show(value)} {heading(name)}" for name, value in one.objectives.items()]
+    return ", ".join(parts)
 
 
 def _error(predicted: float | None, measured: float | None) -> str:

@@ -35,6 +35,9 @@ class Candidate:
     one_bits: int | None = None
     """One-bits of the magnitudes of all weights after that training; None if they are not an
     objective."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Estimates of further objectives of the search by name (results.Goal.figure): latency_us,
+    ..."""
     on_front: bool = False
     """True if no other design is as good in all objectives and better in one (Pareto front).
 

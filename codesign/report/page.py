@@ -10,6 +10,7 @@ from pathlib import Path
 
 from codesign.build import manifest
 from codesign.fpga.placement import CriticalPath
+from codesign.goals import heading
 from codesign.report import charts, comparison, curves, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact
@@ -144,9 +145,11 @@ def layout(cards: Sequence[Card]) -> str:
 
 def _objectives(data: ReportData) -> str:
     """Name the objectives of the search in words, one-bits only if they are one."""
+    names = ["accuracy", "throughput", "LUTs"]
     if any(one.one_bits is not None for one in data.candidates):
-        return "accuracy, throughput, LUTs and one-bits"
-    return "accuracy, throughput and LUTs"
+        names.append("one-bits")
+    names += [heading(name) for name in data.candidates[0].objectives]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _cards(data: ReportData) -> Iterable[Card]:

@@ -24,7 +24,7 @@ _EPOCH = {
 }  # fmt: skip
 _CANDIDATE = {
     "label": str, "accuracy": float, "images_per_second": float, "luts": float,
-    "one_bits?": (None, _COUNT), "on_front?": bool, "chosen?": bool,
+    "one_bits?": (None, _COUNT), "objectives?": {str: float}, "on_front?": bool, "chosen?": bool,
 }  # fmt: skip
 FORMS: dict[str, Any] = {
     "accuracy": {

@@ -95,8 +95,8 @@ class InnerSearch:
 
         A new strategy is told, with ``score``, what is known: all feasible candidates, and where
         these are fewer than SAMPLES also those with the least violation: of a few feasible ones
-        alone it would breed nothing but their relatives. Objectives are score and throughput,
-        maximised, and LUTs, minimised. A run ends early when the strategy finds no new candidate in
+        alone it would breed nothing but their relatives. Objectives are the score, maximised, and
+        the problem's costs. A run ends early when the strategy finds no new candidate in
         MOST_REPEATS batches, which is how a small space ends.
 
         If none is feasible then, more than ``evaluations`` are spent: a space of up to WIDER
@@ -232,13 +232,8 @@ class InnerSearch:
 
     def _tell(self, strategy: Strategy, told: _Told, score: Score, limit: str | None) -> None:
         found = told.evaluated
-        objectives = np.column_stack(
-            [
-                -score(found.layers),
-                -np.log(found.estimate.images_per_second),
-                np.log(found.estimate.area.luts),
-            ]
-        )
+        costs = self.problem.costs(found.estimate)
+        objectives = np.column_stack([-score(found.layers), costs])
         strategy.tell(told.genes, objectives, violation(found.excess, limit))
 
 

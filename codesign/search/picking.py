@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import expit
 
 from codesign.cost.cycles.layers import LayerTable
+from codesign.goals import preferred
 from codesign.search import engine
 from codesign.search.accuracy.acquisition import choose, expected_gains
 from codesign.search.accuracy.one_bits import OneBitsPredictor
@@ -64,8 +65,8 @@ class Picker:
         SearchSettings. one_bits: True if few one-bits are an objective. least_share: in place of
         LEAST_SHARE.
         """
-        self._least_share = least_share
-        self._problem, self._prefer, self._few_ones = inner.problem, prefer, one_bits
+        self._problem, self._few_ones = inner.problem, one_bits
+        self._least_share, self._preferred = least_share, preferred(prefer)
         self._belief = belief
         self._merits: dict[str, float] = {}
         self.learn([], np.empty(0), np.empty(0))
@@ -126,20 +127,18 @@ class Picker:
 
     def _fresh(self, pool: Evaluated, odds: Floats, deviation: Floats, merits: Floats) -> Ints:
         """Return rows of untrained networks on the front, each once, by the merit of the row."""
-        costs = pool.estimate.images_per_second, pool.estimate.area.luts
+        costs = self._problem.costs(pool.estimate)
         shown = np.zeros(len(odds), dtype=np.bool_)
         for hoped in (odds, odds + deviation):
-            shown |= engine.front(self._goals(pool.layers, hoped), *costs)
+            shown |= engine.front(self._goals(pool.layers, hoped), costs)
         rows: dict[str, int] = {}
         for row in sorted(np.flatnonzero(shown), key=lambda row: -merits[row]):
             rows.setdefault(network_key(self._problem.space, pool.candidates[row]), int(row))
         return np.array([row for key, row in rows.items() if key not in self._trained], np.int64)
 
     def _merit(self, found: Evaluated) -> Floats:
-        """Return what counts beside accuracy, to be large: log images/s, or -log LUTs, (n,)."""
-        if self._prefer == "area":
-            return -np.log(found.estimate.area.luts)
-        return np.log(found.estimate.images_per_second)
+        """Return what counts beside accuracy, to be large: the cost of a goal negated, (n,)."""
+        return -found.estimate.cost(self._preferred)
 
     def _best_merit(self, candidate: Ints) -> float:
         """Return the most merit of a network's NPUs within the budget."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.estimate import Estimate, estimate, violation
+from codesign.goals import ALWAYS
 from codesign.results import AREA_CONFIDENCE, Budget
 from codesign.search.pareto import Floats, Ints, pareto_mask
 from codesign.search.parts import in_parts
@@ -64,6 +65,8 @@ class Problem:
     """Largest ratio, measured to estimated LUTs or flip-flops, of this search; at least 1."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
+    goals: tuple[str, ...] = ALWAYS
+    """Names in results.GOALS of the objectives beside accuracy."""
 
     def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
         """Estimate canonical candidates of shape (n, genes), row by row.
@@ -82,6 +85,10 @@ class Problem:
             return found, self.excess(candidates[rows], mine, found)
 
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
+
+    def costs(self, found: Estimate) -> Floats:
+        """Return what a search minimises, besides accuracy negated: shape (n, goals)."""
+        return np.column_stack([found.cost(goal) for goal in self.goals])
 
     def excess(self, candidates: Ints, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
         """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
@@ -113,10 +120,10 @@ def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
     return problem.evaluate(candidates)
 
 
-def front(goals: Floats, throughputs: Floats, luts: Floats) -> NDArray[np.bool_]:
-    """Return True for designs on the Pareto front of score, throughput and LUTs, shape (n,).
+def front(scores: Floats, costs: Floats) -> NDArray[np.bool_]:
+    """Return True for designs on the Pareto front of scores and costs, shape (n,).
 
-    goals: values of a Score, shape (n,) or (n, objectives), which like throughputs are to be large;
-    throughputs, luts: shape (n,). Of equal designs only the first is on the front.
+    scores: values of a Score, shape (n,) or (n, objectives), to be large; costs: to be small, as
+    ``Problem.costs`` has them, shape (n, goals). Of equal designs only the first is on the front.
     """
-    return pareto_mask(np.column_stack([-goals, -throughputs, luts]))
+    return pareto_mask(np.column_stack([-scores, costs]))

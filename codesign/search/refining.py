@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from codesign.goals import preferred
 from codesign.search.engine import InnerSearch, Score
 from codesign.search.pareto import Floats, Ints, pareto_mask
 from codesign.search.problem import Evaluated
@@ -34,8 +35,8 @@ def refine(
     The first time it begins with networks of equal bits and shares of channels as well (``alike``),
     which are far apart for a strategy. score: as for ``InnerSearch.run``; of its objectives the
     first, the accuracy, counts. evaluations: candidates near others that are estimated at most, but
-    for the last round. prefer: as in SearchSettings: fewest LUTs are the other end of the front,
-    else the highest throughput.
+    for the last round. prefer: as in SearchSettings: the goal that decides is the other end of the
+    front.
     """
     space, problem = inner.problem.space, inner.problem
     front, done, count = _Front(score, prefer, inner.feasible()), set[bytes](), 0
@@ -66,7 +67,7 @@ class _Front:
     """Candidates, by falling accuracy, that no other one is as accurate and as good as."""
 
     def __init__(self, score: Score, prefer: str, found: Evaluated) -> None:
-        self._score, self._prefer = score, prefer
+        self._score, self._preferred = score, preferred(prefer)
         self.candidates = np.empty((0, found.candidates.shape[1]), np.int64)
         self._goals = np.empty((0, 2))
         self.add(found)
@@ -84,9 +85,7 @@ class _Front:
         self.candidates, self._goals = candidates[kept], goals[kept]
 
     def _merit(self, found: Evaluated) -> Floats:
-        if self._prefer == "area":
-            return -np.log(found.estimate.area.luts)
-        return np.log(found.estimate.images_per_second)
+        return -found.estimate.cost(self._preferred)
 
 
 def alike(space: Genome, npus: Ints | None = None) -> Iterator[Ints]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from codesign.goals import ALWAYS, GOALS
 from codesign.search.storage import MAX_BYTES
 from models.files.reading import MissingFile, parse_json, read_bytes
 from models.files.writing import atomic_file
@@ -19,8 +20,7 @@ from models.files.writing import atomic_file
 Objectives = Mapping[str, Literal["minimize", "maximize"]]
 OBJECTIVES: Objectives = {
     "validation_accuracy": "maximize",
-    "images_per_second": "maximize",
-    "luts": "minimize",
+    **{GOALS[goal].figure: GOALS[goal].best for goal in ALWAYS},
 }
 """Objective -> direction, in the order of the values of a trial."""
 ONE_BITS: Objectives = {"one_bits": "minimize"}
@@ -63,7 +63,7 @@ class TrialRecord(Proposal):
 
     values: tuple[float, ...]
     """Objectives in the order of the store: validation accuracy (0..1), images per second, LUTs
-    and, in searches that minimise them, 1-bits."""
+    and those that the search has beyond (``objectives``)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,15 @@ class Claim:
     trial: int
     """Optuna's id of the trial."""
     proposal: Proposal
+
+
+def objectives(goals: Iterable[str], *, one_bits: bool) -> Objectives:
+    """Return the objectives of a search: OBJECTIVES, 1-bits if they are one, further goals.
+
+    goals: names in results.GOALS.
+    """
+    further = {GOALS[goal].figure: GOALS[goal].best for goal in goals if goal not in ALWAYS}
+    return {**OBJECTIVES, **(ONE_BITS if one_bits else {}), **further}
 
 
 def record_of(trial: FrozenTrial, count: int) -> TrialRecord:

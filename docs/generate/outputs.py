@@ -108,6 +108,7 @@ SUMMARY: Mapping[str, str] = {
     "designs of the space",
     "networks_trained": "networks that were trained briefly",
     "networks_trained_fully": "those of them that were trained in full",
+    "folds": "settled validation accuracies on each of the `--folds`, by key of the network",
     "attempts": "one object for each design that was synthesised, in order: `design`, `config` "
     "(hash) and its figures",
     "stage_seconds": "wall time of each stage, and of none (`other`); `estimates` is the choice "

@@ -115,7 +115,8 @@ def _bypass(graph: NetworkGraph, name: str, source: str) -> NetworkGraph:
 def flatten_concats(graph: NetworkGraph) -> NetworkGraph:
     """Replace nested concats by flat ones; an inner concat that nothing else reads is removed.
 
-    The inner concat's inputs stand in its place, in their order.
+    The inner concat's inputs stand in its place, in their order. An inner concat that other layers
+    and one concat read, once, stays: it is a part of that one's memory.
     """
     replaced = []
     for layer in graph.layers:
@@ -133,9 +134,17 @@ def flatten_concats(graph: NetworkGraph) -> NetworkGraph:
 
 def _leaves(graph: NetworkGraph, name: str) -> list[str]:
     layer = graph[name]
-    if not isinstance(layer.spec, Concat):
+    if not isinstance(layer.spec, Concat) or _stays(graph, name):
         return [name]
     return [leaf for source in layer.inputs for leaf in _leaves(graph, source)]
+
+
+def _stays(graph: NetworkGraph, name: str) -> bool:
+    """Return True for a concat that other layers and one concat, once, read."""
+    readers = [graph[reader] for reader in graph.consumers(name)]
+    outer = [reader for reader in readers if isinstance(reader.spec, Concat)]
+    once = len(outer) == 1 and outer[0].inputs.count(name) == 1
+    return once and len(readers) > 1
 
 
 def scale_source(graph: NetworkGraph, name: str) -> str:
@@ -155,7 +164,8 @@ def copy_concat_inputs(graph: NetworkGraph) -> NetworkGraph:
     A copy is needed for the network's input (its scale is fixed), for a scale that belongs to a
     concat already (a tensor has one place in memory), and for the result of a ReLU among signed
     tensors (ReLU clamps at code 0, which is the zero point of unsigned tensors only); also if max
-    pooling stands between. Copies are named after their input, with ``_copy``.
+    pooling stands between. An inner concat needs one if its sign is another, or behind max pooling.
+    Copies are named after their input, with ``_copy``.
     """
     taken: set[str] = set()
     for concat in graph.layers:
@@ -166,7 +176,10 @@ def copy_concat_inputs(graph: NetworkGraph) -> NetworkGraph:
         for index, source in enumerate(inputs):
             root = scale_source(graph, source)
             spec = graph[root].spec
-            if root in taken or isinstance(spec, Input | Concat) or (signed and _clamps(spec)):
+            inner = isinstance(spec, Concat)
+            fixed = isinstance(spec, Input) or (inner and root != source)
+            clamps = signed and (_clamps(spec) or (inner and not is_signed(graph, root)))
+            if root in taken or fixed or clamps:
                 copy = Layer(graph.fresh_name(f"{source}_copy"), Requantise(), (source,))
                 graph = graph.edited(insert=[copy])
                 inputs[index] = root = copy.name

@@ -201,8 +201,9 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
     concat_of = _concat_members(graph)
     plans: dict[str, TensorPlan] = {}
     for layer in graph.layers:
-        root = scale_source(graph, layer.name)
-        owner = concat_of.get(root, root)
+        owner = scale_source(graph, layer.name)
+        while owner in concat_of:  # an inner concat belongs to an outer one
+            owner = concat_of[owner]
         spec = graph[owner].spec
         if isinstance(spec, Input):
             bits, zero = quantisation.input_bits, quantisation.input_zero_point

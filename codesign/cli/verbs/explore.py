@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from codesign.cli import live_table, search_arguments, search_options
 from codesign.cli.console import Console, table
+from codesign.goals import heading
 from codesign.report import Candidate, comparison
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def show(result: ExploreResult, out: Path, console: Console) -> None:
     """Print the Pareto front, the chosen design, and its estimates beside measurements."""
-    console.say(_front(result.candidates))
+    console.say(front_table(result.candidates))
     console.say()
     console.say(f"searched:      {_searched(result.summary['search'])}")
     if result.finished.build:
@@ -135,7 +136,7 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
         console.warn(result.problem)
 
 
-def _front(candidates: Sequence[Candidate]) -> str:
+def front_table(candidates: Sequence[Candidate]) -> str:
     """Format the Pareto front as a table, best accuracy first, with the chosen design marked.
 
     The chosen design is in it even if it is not on the front.
@@ -151,13 +152,15 @@ def _front(candidates: Sequence[Candidate]) -> str:
             f"{one.images_per_second:,.0f}",
             f"{one.luts:,.0f}",
             *((f"{one.one_bits:,}",) if one.one_bits is not None else ()),
+            *(comparison.show(value) for value in one.objectives.values()),
             "<- chosen" if one.chosen else "",
         )
         for one in front
     ]
     priced = any(one.one_bits is not None for one in front)
     head = ("Pareto front (estimates)", "validation", "training", "images/s", "LUTs")
-    return table((*head, *(("one-bits",) if priced else ()), ""), rows)
+    further = [heading(name) for name in (front[0].objectives if front else ())]
+    return table((*head, *(("one-bits",) if priced else ()), *further, ""), rows)
 
 
 def _layers(layers: Sequence[Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler.mapping.reuse import column_walk
-from models.integer.network import IntegerNetwork, MacLayer, convolved
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, convolved
 
 Ints = NDArray[np.int64]
 
@@ -58,8 +58,14 @@ class LayerTable:
     sources: Ints
     """Number of input tensors: 2 for a residual add."""
     skip: Ints
-    """Index of the previous layer minus that of the earliest whose output is read; the index is -1
-    for the image and for a concat's result. 0 in a plain chain."""
+    """Index of the previous layer minus that of the earliest whose output is read. The index of a
+    concat's result is that of its last part; it is -1 for the image, and for a concat of anything
+    but the outputs of successive layers. 0 in a plain chain."""
+    stacked: Ints
+    """Outputs of successive layers that lie side by side and are read as one (concat), the last of
+    them that of the layer before (or ``skip`` before that); 1 without concat."""
+    other_stacked: Ints
+    """The same of the second input tensor; 0 with one."""
     stride: Ints
     """Stride of the convolution over rows."""
     step: Ints
@@ -91,12 +97,14 @@ class LayerTable:
         """Return the table of one or more lowered networks, with as many slots as the longest."""
         table = cls.empty(len(networks), max(len(net.mac_layers) for net in networks))
         for row, net in enumerate(networks):
-            made = {layer.output: slot for slot, layer in enumerate(net.mac_layers)}
+            made = _made(net)
             for slot, layer in enumerate(net.mac_layers):
                 for name, value in _numbers(net, layer).items():
                     getattr(table, name)[row, slot] = value
-                first = min(made.get(source.tensor, -1) for source in layer.sources)
-                table.skip[row, slot] = slot - 1 - first
+                read = sorted(made.get(source.tensor, (-1, 1)) for source in layer.sources)
+                table.skip[row, slot] = slot - 1 - read[0][0]
+                table.stacked[row, slot] = read[-1][1]
+                table.other_stacked[row, slot] = read[0][1] if len(read) > 1 else 0
         return table
 
     def __len__(self) -> int:
@@ -148,6 +156,33 @@ class LayerTable:
         are not diagonal count as dense ones.
         """
         return self.weights * (self.out_rows * self.out_cols * self.pool_area)
+
+    @functools.cached_property
+    def bit_operations(self) -> NDArray[np.float64]:
+        """Bit operations per image, shape (networks,): a proxy of the energy of products.
+
+        Multiply-accumulates times bits of the weight times bits of the input; of an N:M pattern
+        those that it keeps. Source: Baskin et al., UNIQ, ACM TOCS 37, 2021 (arXiv 1804.10969).
+        """
+        of_bits = self.macs * self.weight_bits * self.in_bits
+        found: NDArray[np.float64] = (of_bits * self.kept_share).sum(axis=1)
+        return found
+
+
+def _made(network: IntegerNetwork) -> dict[str, tuple[int, int]]:
+    """Return (index of the last layer, number of layers) that made each tensor, by its name.
+
+    Left out are the image, and concats of anything but the outputs of successive layers.
+    """
+    made = {layer.output: (slot, 1) for slot, layer in enumerate(network.mac_layers)}
+    for layer in network.layers:
+        if isinstance(layer, ConcatLayer):
+            parts = [made.get(name, (-1, 0)) for name in layer.inputs]
+            ends = [last for last, _ in parts]
+            begins = [last - count for last, count in parts[1:]]
+            if begins == ends[:-1] and ends[0] >= 0:
+                made[layer.output] = (ends[-1], sum(count for _, count in parts))
+    return made
 
 
 def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import Records, Scratch, compiled, part
-from codesign.cost.cycles.strips import fastest_cycles, most_words, strip_cycles
-from codesign.cost.cycles.tiles import ceil, input_digits, tile
+from codesign.cost.cycles.records import ceil
+from codesign.cost.cycles.strips import fastest_cycles, join, most_words, strip_cycles
+from codesign.cost.cycles.tiles import input_digits, tile
 
 Ints = NDArray[np.int64]
 
@@ -90,7 +91,7 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
     for slot in range(tiled):
         layer, made = chain[slot], chain[slot + 1]
         made.height, made.cols = layer.out_rows, layer.out_cols
-        made.pixel_words = tile(layer, npu)
+        made.pixel_words = tile(chain, slot, npu)
     cycles = fastest_cycles(chain, count, npu.pixels)
     last, weights, channels, results, beside = _last_reader(chain, count), 0, 0, 0, 0
     for slot in range(count):
@@ -127,6 +128,7 @@ def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits
     It leaves the record of the first layer unfolded, and the tiles and strips of the last plan.
     """
     image, unfolds = chain[0], _unfolds(chain, count)
+    join(chain, count)
     best, tiled, possible = InputPlan(0, 0, 0, 0, 0, 0, 0, 0, 0), count, True
     for way in range(3):  # the image as is, its columns unfolded, its rows and columns
         if way > 0:

@@ -1,10 +1,10 @@
 """Closed form of the compiler's schedule, for thousands of (network, NPU) pairs at a time.
 
-Cycle counts are exact for chains with residual adds, which is all that the shipped search spaces
-hold; for concatenations they are approximate. All weights and feature maps are on chip: external
-memory is not modelled. Work that zero weights save (trim) is not seen. ``codesign.compiler.plan``
-decides on every design that is kept. This file adds the cost common to all plans; the compiled
-search over plans is in codesign.cost.cycles.plans.
+Cycle counts are exact for chains with residual adds and with concatenations of the outputs of
+successive layers, which is all that search spaces hold; for others they are approximate. All
+weights and feature maps are on chip: external memory is not modelled. Work that zero weights save
+(trim) is not seen. ``codesign.compiler.plan`` decides on every design that is kept. This file adds
+the cost common to all plans; the compiled search over plans is in codesign.cost.cycles.plans.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from codesign.cost.cycles.compiled import scratch
 from codesign.cost.cycles.interval import interval_cycles
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.plans import InputPlan, plans
-from codesign.cost.cycles.tiles import COLUMNS, LAYER, NPU
+from codesign.cost.cycles.records import COLUMNS, LAYER, NPU
 from codesign.cost.table import ConfigTable
 from rtl_gen import packing, timing
 from rtl_gen.config import NpuConfig

@@ -8,7 +8,9 @@ longest on, until the layers behind it alone take more cycles than the best plan
 from __future__ import annotations
 
 from codesign.cost.cycles.compiled import Records, part
-from codesign.cost.cycles.tiles import ceil, layer_cycles
+from codesign.cost.cycles.records import ceil
+from codesign.cost.cycles.stacks import source
+from codesign.cost.cycles.tiles import layer_cycles
 
 
 @part
@@ -92,7 +94,10 @@ def _spread(chain: Records, count: int, last: int, unit: int) -> None:
 
 @part
 def _legal(chain: Records, count: int) -> bool:
-    """Return True if the two tensors that each addition reads have equally many rows per strip."""
+    """Return True if tensors that lie side by side, or one addition reads, have equal strips."""
+    for tensor in range(1, count):  # the last one, the logits, lies nowhere
+        if chain[tensor].strip_rows != chain[chain[tensor].root].strip_rows:
+            return False
     for slot in range(count):
         layer = chain[slot]
         if layer.sources > 1 and layer.strip_rows != chain[slot - layer.skip].strip_rows:
@@ -101,24 +106,53 @@ def _legal(chain: Records, count: int) -> bool:
 
 
 @part
+def join(chain: Records, count: int) -> None:
+    """Write ``root`` and ``last_use`` of all tensors of a chain of ``count`` layers."""
+    for tensor in range(count + 1):
+        chain[tensor].root = tensor
+    for slot in range(count):
+        layer, last = chain[slot], source(chain, slot)
+        for tensor in range(last - layer.stacked + 1, last + 1):
+            chain[tensor].root = min(chain[tensor].root, last - layer.stacked + 1)
+        if layer.sources > 1:
+            last = slot - layer.skip
+            for tensor in range(last - layer.other_stacked + 1, last + 1):
+                chain[tensor].root = min(chain[tensor].root, last - layer.other_stacked + 1)
+    for tensor in range(count + 1):
+        chain[chain[tensor].root].last_use = max(tensor - 1, 0)
+    for slot in range(count):
+        chain[chain[source(chain, slot)].root].last_use = slot
+        if chain[slot].sources > 1:
+            other = chain[chain[slot - chain[slot].skip].root]
+            other.last_use = max(other.last_use, slot)
+
+
+@part
 def most_words(chain: Records, count: int, kept_from: int) -> int:
     """Return the most words alive at once in a bank, a lower bound that allocation mostly meets.
 
     count: layers of the chain, whose ``strip_rows`` are known. kept_from: from this layer on the
     image counts as well, since the next one is loaded to its place; ``count`` if it is not. Writes
-    ``words`` of each tensor into the records.
+    ``words`` of each tensor into the records, of a root those of all that lie beside it. ``join``
+    has been called.
     """
-    for slot in range(count + 1):
-        tensor = chain[slot]
-        rows = min(tensor.strip_rows, tensor.height)
-        tensor.words = rows * tensor.cols * tensor.pixel_words
+    for tensor in range(count + 1):
+        chain[tensor].words = 0
+        chain[chain[tensor].root].words += chain[tensor].pixel_words
+    for slot in range(count):
+        if chain[slot].sources > 1:  # a layer walks both operands alike: the wider one counts
+            first, second = chain[chain[slot].root], chain[chain[slot - chain[slot].skip].root]
+            first.words = second.words = max(first.words, second.words)
+    for tensor in range(count + 1):
+        of = chain[tensor]
+        of.words *= min(of.strip_rows, of.height) * of.cols
     most = 0
     for slot in range(count):
-        alive = chain[slot].words + chain[slot + 1].words
-        for later in range(slot, count):
-            if later - chain[later].skip < slot:
-                alive += chain[later - chain[later].skip].words
-        if slot >= kept_from:
+        alive = 0
+        for tensor in range(slot + 2):
+            if chain[tensor].root == tensor and chain[tensor].last_use >= slot:
+                alive += chain[tensor].words
+        if slot >= kept_from and chain[0].last_use < slot:
             alive += chain[0].words
         most = max(most, alive)
     return most

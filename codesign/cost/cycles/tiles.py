@@ -1,49 +1,20 @@
 """Tiles of codesign.compiler.mapping (tiles, phases, reuse) and their cycles, on records.
 
-A tile is a group of output channels computed together. A chain is an array of LAYER records, one
-more than there are layers: record k also describes tensor k, the image for k = 0, else the output
-of layer k - 1.
+A tile is a group of output channels computed together. Chains are as
+codesign.cost.cycles.records has them.
 """
 
 from __future__ import annotations
 
-from codesign.cost.cycles.compiled import Records, int64_fields, part
-
-COLUMNS = (
-    "in_channels", "in_rows", "in_cols", "out_channels", "kernel_rows", "kernel_cols",
-    "weight_bits", "kept", "group", "diagonal", "sources", "skip", "stride", "step", "conv_rows",
-    "conv_cols", "pool_area", "out_rows", "out_cols", "raw", "reuse_cols", "reuse_fills", "in_bits",
-)  # fmt: skip
-"""Columns of LayerTable, which are the first fields of LAYER."""
-TILING = (
-    "tiles",
-    "chunks",  # cycles to drain one pixel lane of a tile
-    "digits",  # digits of the activations, each of which takes all weight words
-    "taps",  # cycles of a tile per convolution output
-    "fills",  # extra cycles of a tile at the start of a row, which fill the history
-    "alone_cycles",  # cycles of this layer and all later ones on one pixel lane
+from codesign.cost.cycles.compiled import Records, part
+from codesign.cost.cycles.records import ceil
+from codesign.cost.cycles.stacks import (
+    one_word_tiles,
+    source,
+    stacked_phases,
+    stacked_window,
+    word,
 )
-TENSOR = (
-    "pixel_words",
-    "cols",
-    "height",  # rows
-    "words",  # words in one bank
-    "strip_rows",  # rows in one bank
-    "ratio",  # image rows per row
-    "least_rows",  # image rows per bank that this tensor and those before need
-)
-LAYER = int64_fields(*COLUMNS, *TILING, *TENSOR)
-NPU = int64_fields(
-    "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "post_units",
-    "depthwise_taps", "kept", "group", "binary_weights", "wide_input_passes",
-)  # fmt: skip
-"""Columns of ConfigTable that the schedule depends on."""
-
-
-@part
-def ceil(a: int, b: int) -> int:
-    """Return a / b, rounded up; a >= 0, b > 0."""
-    return (a + b - 1) // b
 
 
 @part
@@ -64,14 +35,16 @@ def input_digits(bits: int, npu: Records) -> int:
 
 
 @part
-def tile(layer: Records, npu: Records) -> int:
-    """Write the fastest tiling of a layer, as the compiler chooses it, into its record.
+def tile(chain: Records, slot: int, npu: Records) -> int:
+    """Write the fastest tiling of layer ``slot``, as the compiler chooses it, into its record.
 
     These are tiles, chunks, digits, taps and fills. Returns the words per pixel of its output, 0
-    for a raw layer.
+    for a raw layer. The layers before are tiled.
     """
+    layer = chain[slot]
     channels, out_words = layer.in_channels, max(ceil(layer.out_channels, npu.lanes), 1)
     size = npu.columns // npu.lanes
+    beside = layer.stacked > 1 or layer.other_stacked > 1
     if layer.diagonal:
         # A tile reads only its own channels: the largest tile without padding is the fastest.
         size = min(size, out_words)
@@ -81,25 +54,28 @@ def tile(layer: Records, npu: Records) -> int:
     else:
         size = ceil(out_words, ceil(out_words, size))
         in_words = ceil(channels, npu.lanes)
-    binary = npu.binary_weights and layer.weight_bits == 1 and not layer.diagonal
-    passes = ceil(max(layer.weight_bits, 2), npu.weight_digit_bits)
-    if binary and layer.group == 0:
-        passes = 1
-    layer.digits = input_digits(layer.in_bits, npu)
-    if layer.digits > 1:
-        passes = npu.wide_input_passes
-    inputs = layer.kernel_rows * layer.kernel_cols * layer.sources * in_words
-    layer.taps = layer.digits * passes * inputs * _phases(channels, layer, npu)
-    layer.fills = 0
+        if beside:
+            in_words = word(chain, source(chain, slot), layer.stacked, channels - 1, npu.lanes) + 1
+    passes = _passes(layer, npu)
+    phases = _phases(channels, layer, npu)
+    if beside and not layer.diagonal:
+        phases = stacked_phases(chain, slot, npu)
+    inputs = layer.kernel_rows * layer.kernel_cols * layer.sources
+    layer.taps, layer.fills = layer.digits * passes * inputs * phases * in_words, 0
     if layer.raw and not layer.diagonal:
         layer.tiles = max(ceil(layer.out_channels, npu.columns), 1)
         layer.chunks = ceil(layer.out_channels, layer.tiles * npu.post_units)
         return 0
     per_word = npu.lanes // npu.post_units
+    in_place = True
+    if layer.diagonal and beside:
+        size, in_words = stacked_window(chain, slot, layer.digits * passes * inputs, npu)
+        layer.taps = layer.digits * passes * inputs * in_words
+        in_place = one_word_tiles(chain, slot, npu)
     layer.tiles, layer.chunks = ceil(layer.out_channels, size * npu.lanes), size * per_word
     if layer.raw:
         return 0
-    if npu.depthwise_taps > 1 and layer.reuse_cols > 0 and layer.digits == 1:
+    if npu.depthwise_taps > 1 and layer.reuse_cols > 0 and layer.digits == 1 and in_place:
         plain = _row_cycles(layer, npu, layer.tiles, layer.chunks, layer.taps, 0)
         taps = passes * layer.kernel_rows * layer.reuse_cols
         fills = taps * layer.reuse_fills
@@ -107,6 +83,17 @@ def tile(layer: Records, npu: Records) -> int:
             layer.tiles, layer.chunks, layer.taps, layer.fills = out_words, per_word, taps, fills
             return out_words
     return layer.tiles * size
+
+
+@part
+def _passes(layer: Records, npu: Records) -> int:
+    """Return the weight digits of a layer; write the digits of its activations into its record."""
+    binary = npu.binary_weights and layer.weight_bits == 1 and not layer.diagonal
+    passes = ceil(max(layer.weight_bits, 2), npu.weight_digit_bits)
+    if binary and layer.group == 0:
+        passes = 1
+    layer.digits = input_digits(layer.in_bits, npu)
+    return npu.wide_input_passes if layer.digits > 1 else passes
 
 
 @part

@@ -53,7 +53,7 @@ class HotStart:
     given: Subject
     how: Quantising
     prefer: str
-    """One of codesign.results.PREFERENCES."""
+    """One of codesign.goals.PREFERENCES."""
     moves: tuple[str, ...]
     """Those of codesign.results.MOVES that may be made."""
     progress: Told

@@ -23,10 +23,12 @@ _SMALLER = (
 )
 _OPTIONS = {"luts": "--lut-budget", "ffs": "--ff-budget", "brams": "--bram-budget",
             "dsps": "--dsp-budget", "latency_us": "--max-latency-us",
-            "throughput": "--min-throughput", "macs": "max_macs of the space"}  # fmt: skip
+            "throughput": "--min-throughput", "bit_operations": "--max-bit-operations",
+            "lut_us": "--max-lut-us", "macs": "max_macs of the space"}  # fmt: skip
 """Constraint -> the option that sets its limit."""
 _UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
           "latency_us": "us", "throughput": "images/s", "macs": "MACs",
+          "bit_operations": "bit operations", "lut_us": "LUT us",
           "rules": "broken rules"}  # fmt: skip
 _LEVERS = {
     "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
@@ -35,6 +37,8 @@ _LEVERS = {
     "dsps": ("raise --dsp-budget", 'allow multiplier "lut" in the space'),
     "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
     "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
+    "bit_operations": ("raise --max-bit-operations", "allow fewer bits in the space"),
+    "lut_us": ("raise --max-lut-us", "raise --clock-mhz", "allow fewer bits in the space"),
     "macs": ("raise max_macs of the space", "allow smaller networks in the space"),
     "rules": ("change forbid and require of the space",),
 }
@@ -157,7 +161,8 @@ def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, fl
         wanted = budget.min_throughput or 0.0
         return wanted, wanted / (1 + share)
     limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
-              "latency_us": budget.max_latency_us,
+              "latency_us": budget.max_latency_us, "lut_us": budget.max_lut_us,
+              "bit_operations": budget.max_bit_operations,
               "macs": problem.space.max_macs or 0, "rules": 0}  # fmt: skip
     limit = limits[name]
     need, have = (limit * (1 + share), limit) if limit else (share, 0.0)

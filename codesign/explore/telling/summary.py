@@ -13,6 +13,7 @@ from codesign.explore.building import FinishedDesign
 from codesign.explore.settings import ExploreSettings
 from codesign.fpga import devices
 from codesign.report import Candidate
+from codesign.search.space.genome import network_key
 
 
 def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
@@ -93,8 +94,19 @@ def full_summary(
         "synthesised": finished.synthesised.figures.to_dict() if finished.synthesised else {},
         "networks_trained": len(finished.networks),
         "networks_trained_fully": sum(one.trained_fully for one in finished.networks),
+        "folds": folds_of(finished),
         "attempts": finished.attempts,
         "stage_seconds": finished.clock.account(empty["wall_seconds"]),
+    }
+
+
+def folds_of(finished: FinishedDesign) -> dict[str, list[float]]:
+    """Return the settled validation accuracies of networks on all folds, by network_key."""
+    space = finished.problem.space
+    return {
+        network_key(space, one.candidate): [round(share, 4) for share in one.folds]
+        for one in finished.networks
+        if one.folds
     }
 
 
@@ -104,7 +116,7 @@ def front(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     The most accurate ones come first; accuracies are of validation images.
     """
     names = ("label", "key", "accuracy", "trained_fully", "images_per_second", "luts", "brams",
-             "chosen")  # fmt: skip
+             "objectives", "chosen")  # fmt: skip
     shown = sorted((c for c in candidates if c.on_front or c.chosen), key=lambda c: -c.accuracy)
     return [{name: getattr(one, name) for name in names} for one in shown]
 

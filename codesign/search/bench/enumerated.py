@@ -35,13 +35,7 @@ def task() -> Task:
     """Return the task: log error share, log cycles per image and log LUTs are minimised."""
     found, designs = every_design()
     accuracy = predictor().predict_networks(found.layers)
-    objectives = np.column_stack(
-        [
-            np.log(1 - accuracy),
-            -np.log(found.estimate.images_per_second),
-            np.log(found.estimate.area.luts),
-        ]
-    )
+    objectives = np.column_stack([np.log(1 - accuracy), _problem().costs(found.estimate)])
     names = ("ln error", "ln seconds per image", "ln LUTs")
     genes = _problem().space.genes
     return Task(NAME, genes, names, designs, objectives, found.violation)

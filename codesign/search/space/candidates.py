@@ -12,6 +12,7 @@ from codesign.compiler import minimal_depths
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.table import ConfigTable
 from codesign.design import DatasetSpec, Design
+from codesign.search.space.declaration import OF_WEIGHTS
 from codesign.search.space.genome import Genome, Ints
 from models import arithmetic
 from models.integer.lower import shape_only
@@ -44,7 +45,9 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
     the smallest depths that NpuConfig allows; cost.cycles.schedule tells those that networks need.
     """
     lanes = space.integers(candidates, "lanes")
-    patterns = space.patterns(candidates)
+    allowed = (OF_WEIGHTS, *SPARSITIES)
+    wished = space.words(candidates, "array_sparsity", allowed, OF_WEIGHTS)
+    patterns = np.where(wished == 0, space.patterns(candidates), wished - 1)
     groups = np.array([group for _, group in SPARSITIES.values()])[patterns]
     sparsity = np.where(lanes % groups == 0, patterns, 0)
     words = np.minimum(space.integers(candidates, "column_words"), RANGES["columns"][1] // lanes)

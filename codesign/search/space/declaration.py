@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.results import UserError
+from codesign.search.space.blocks import BLOCKS, GHOST, PLAIN, RESIDUALS, STACK
 from codesign.search.space.rules import Choice, Combination, Requirement
 from models.files import yaml_io
 from models.files.nodes import build
@@ -23,19 +24,10 @@ STAGE_FIELDS = ("convs", "channels", "kernels", "residual", "blocks", "halve")
 POOLINGS = ("max", "stride")
 """Down-sampling of a stage, by 2 along sides of several pixels: max pooling at its end, or stride
 in its first convolution."""
-PLAIN = "plain"
-BLOCKS = {PLAIN: 0, "separable": 1, **{f"inverted{factor}": factor for factor in (2, 3, 4, 6)}}
-"""What a convolution of a stage is made of -> channels of its depthwise convolution, as a multiple
-of its input channels. ``plain``: one convolution. ``separable``: a depthwise one and a pointwise
-one (Howard et al., MobileNets, arXiv 1704.04861). ``inverted2`` and so on: a pointwise one to 2 (3,
-4, 6) times the channels, a depthwise one and a pointwise one without ReLU (Sandler et al.,
-MobileNetV2, arXiv 1801.04381). The network's first convolution, of the image, is always plain."""
-PROJECTION = "projection"
-RESIDUALS = (False, True, PROJECTION)
-"""What is added to the last output of a stage of two or more convolutions: nothing; the output of
-its first convolution; its input by way of a pointwise convolution (He et al., arXiv 1512.03385)."""
 DENSE = next(iter(SPARSITIES))
 """Pattern of weights without N:M sparsity."""
+OF_WEIGHTS = "weights"
+"""Choice of the array's pattern that leaves it to the weights."""
 HEADS = ("average", "flatten")
 """Input of the fully connected layers: global average of each channel, or all positions."""
 
@@ -103,17 +95,31 @@ class BitChoices:
     """Weight bits; one choice for each convolution and fully connected layer."""
     activations: tuple[int, ...]
     """Output bits; one choice for each convolution and the hidden layer."""
-    sparsity: tuple[str, ...] = (DENSE,)
-    """N:M patterns of the weights of all layers except the first convolution; no gene if it is
-    ``dense`` alone."""
+    sparsity: tuple[str, ...] | tuple[tuple[str, ...], ...] = (DENSE,)
+    """N:M patterns of the weights of all layers except the first convolution: one choice for the
+    network (no gene if it is ``dense`` alone), or a list for each stage and a last one for the
+    fully connected layers, of which each has a choice."""
+
+    @property
+    def by_stage(self) -> bool:
+        """True if stages have patterns of their own."""
+        return isinstance(self.sparsity[0], tuple)
+
+    def patterns(self, stage: int) -> tuple[Choice, ...]:
+        """Return the patterns that a stage, from 1, may have; those of the network without lists.
+
+        Stage 0 stands for the fully connected layers.
+        """
+        own = [one for one in self.sparsity if isinstance(one, tuple)]
+        return own[stage - 1] if own else tuple(self.sparsity)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
-    Memory depths, activation and accumulator bits, passes of wide inputs, sparsity and binary
-    weights of the array follow from the network; it has neither column reuse nor a memory port.
+    Memory depths, activation and accumulator bits, passes of wide inputs and binary weights of the
+    array follow from the network; it has no memory port.
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)
@@ -135,6 +141,10 @@ class NpuChoices:
     wide_inputs: tuple[bool, ...] = (False,)
     """True: an image of more bits than all other activations does not widen the array, but takes
     several activation digits (wide_input_passes), where the first layer's weights allow it."""
+    array_sparsity: tuple[str, ...] = (OF_WEIGHTS,)
+    """N:M pattern of the array, dense where its M does not divide the lanes: ``weights``: that of
+    the layers, of different ones the densest; else layers that are denser than the array take
+    several cycles per tap."""
 
     @property
     def genes(self) -> tuple[str, ...]:
@@ -169,15 +179,17 @@ class SpaceDeclaration:
         for part in (self.network, self.bits, self.npu):
             for field in dataclasses.fields(part):
                 self._check(field.name, getattr(part, field.name))
+        self._check_blocks()
 
     def _check(self, name: str, listed: PerStage) -> None:
         """Raise ValueError unless the choices of a parameter are different and allowed."""
         lists = [one for one in listed if isinstance(one, tuple)]
-        if lists and name in STAGE_FIELDS:
-            most = max(self.network.stages)
-            if len(lists) != len(listed) or len(lists) != most:
+        if lists and name in (*STAGE_FIELDS, "sparsity"):
+            most, more = max(self.network.stages), int(name == "sparsity")
+            if len(lists) != len(listed) or len(lists) != most + more:
+                also = " and one for the fully connected layers" if more else ""
                 raise ValueError(
-                    f"{name} must list choices, or one list for each of {most} stages, "
+                    f"{name} must list choices, or one list for each of {most} stages{also}, "
                     f"not {len(lists)} lists"
                 )
         every: Sequence[Sequence[object]] = lists or [listed]
@@ -186,6 +198,20 @@ class SpaceDeclaration:
                 raise ValueError(f"{name} must list one or more different choices")
             for value in values:
                 _check(name, value)
+
+    def _check_blocks(self) -> None:
+        """Raise ValueError for channels that a block of the same stage cannot have."""
+        for stage in range(1, max(self.network.stages) + 1):
+            of = {name: self.network.of_stage(name, stage) for name in STAGE_FIELDS}
+            channels = [int(number) for number in of["channels"]]
+            odd = [number for number in channels if number % 2]
+            if GHOST in of["blocks"] and odd:
+                raise ValueError(f"channels must be even in stages of ghost blocks, not {odd[0]}")
+            convs = max(int(number) for number in of["convs"])
+            if STACK in of["blocks"] and min(channels) < convs:
+                raise ValueError(
+                    f"channels must be >= convs in stages of dense blocks, not {min(channels)}"
+                )
 
 
 def _limits() -> Mapping[str, tuple[int, int]]:
@@ -203,7 +229,8 @@ def _words() -> Mapping[str, tuple[Choice, ...]]:
     """Return the allowed choices of each parameter that has a fixed set of them."""
     return {
         **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS,
-        "blocks": tuple(BLOCKS), "halve": (False, True), "wide_inputs": (False, True),
+        "blocks": BLOCKS, "halve": (False, True), "wide_inputs": (False, True),
+        "array_sparsity": (OF_WEIGHTS, *SPARSITIES),
     }  # fmt: skip
 
 

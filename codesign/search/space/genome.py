@@ -14,7 +14,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.space import graphs, rules
 from codesign.search.space.declaration import DENSE, NpuChoices
+from codesign.search.space.parameters import Floats32, Parameter, conditions
 from codesign.search.space.rules import Choice, Combination, Requirement
 from codesign.search.strategies import Genes, Graphs
 from rtl_gen.parameters import SPARSITIES
@@ -33,22 +33,6 @@ if TYPE_CHECKING:
     from models.quantisation.plan import Quantisation
 
 Ints = NDArray[np.int64]
-Floats32 = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Parameter of a search space, encoded as one gene.
-
-    >>> Parameter("kernel2", choices=(3, 5), requires=(("stages", 2),)).choices[1]
-    5
-    """
-
-    name: str
-    choices: tuple[Choice, ...]
-    requires: tuple[tuple[str, int], ...] = ()
-    """Pairs (parameter, least value) that must all hold for the gene to be active; of a parameter
-    of words the number of the choice counts."""
 
 
 class Genome(abc.ABC):
@@ -138,7 +122,11 @@ class Genome(abc.ABC):
 
         Some of them may be the same design.
         """
-        names = {name for parameter in self.parameters for name, _ in parameter.requires}
+        names = {
+            name
+            for parameter in self.parameters
+            for name, _ in (*parameter.requires, *parameter.unless)
+        }
         deciding = [
             gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
         ]
@@ -199,23 +187,8 @@ class Genome(abc.ABC):
 
     @cached_property
     def _conditions(self) -> tuple[Ints, Floats32, Floats32]:
-        """Conditions of Parameter.requires, each once: (deciding, unmet, needs).
-
-        deciding: gene that decides each, shape (conditions,); unmet: 1 where its value does not
-        meet the condition, shape (conditions, most choices); needs: 1 where the condition is one of
-        a gene's, shape (conditions, genes). In float32 the conditions that a gene misses are
-        counted by one matrix product.
-        """
-        every = sorted({one for parameter in self.parameters for one in parameter.requires})
-        deciding = np.array([self.index[name] for name, _ in every], dtype=np.int64)
-        unmet = np.zeros((len(every), int(self.sizes.max())), np.float32)
-        for row, (name, least) in enumerate(every):
-            choices = self._arrays[name]
-            words = choices.dtype.kind == "U"
-            levels = np.arange(len(choices)) if words else choices.astype(np.int64)
-            unmet[row, : len(choices)] = levels < least
-        needs = [[one in parameter.requires for parameter in self.parameters] for one in every]
-        return deciding, unmet, np.array(needs, np.float32).reshape(len(every), len(self.sizes))
+        """Conditions of all parameters, as ``parameters.conditions`` returns them."""
+        return conditions(self.parameters, self.index, self._arrays)
 
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
         """Return the values of the parameter ``name`` in candidates of (n, genes), shape (n,).
@@ -250,11 +223,14 @@ class Genome(abc.ABC):
         return rules.broken(self, candidates, self.forbid, self.require)
 
     def patterns(self, candidates: Ints) -> Ints:
-        """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,)."""
+        """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,).
+
+        Of layers with different ones it is the densest.
+        """
         return self.words(candidates, "sparsity", tuple(SPARSITIES), DENSE)
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
-        """Return True where a gene is active, by Parameter.requires, shape (n, genes)."""
+        """Return True where a gene is active, by its Parameter, shape (n, genes)."""
         deciding, unmet, needs = self._conditions
         broken = unmet[np.arange(len(deciding)), candidates[:, deciding]]
         found: NDArray[np.bool_] = broken @ needs == 0

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
+from codesign.results import UserError
 from codesign.search.space.declaration import DENSE, BitChoices, NpuChoices
-from codesign.search.space.genome import Genome, Ints, Parameter, bits_label
+from codesign.search.space.genome import Genome, Ints, bits_label
+from codesign.search.space.parameters import Parameter
 from codesign.search.space.rules import Choice
 from models.graph.channels import Channel, channel_map, without
 from models.graph.layers import Concat, Input
@@ -75,6 +77,12 @@ class NetworkSpace(Genome):
     """The channels that may be cut of each group of the graph's ``channel_map``, in that order;
     empty: none."""
 
+    def __post_init__(self) -> None:
+        if self.bits.by_stage:
+            raise UserError(
+                "bits.sparsity: a network that is given has no stages; list patterns for all layers"
+            )
+
     @property
     def npu(self) -> NpuChoices:
         """Choices of the NPU."""
@@ -110,7 +118,7 @@ class NetworkSpace(Genome):
         for name, fields in self._knobs.items():
             found += [Parameter(f"{one}.{name}", listed[one]) for one in fields if one in listed]
         if self.sparse and self.bits.sparsity != (DENSE,):
-            patterns = sorted(self.bits.sparsity, key=lambda pattern: pattern != DENSE)
+            patterns = sorted(self.bits.patterns(0), key=lambda pattern: pattern != DENSE)
             found.append(Parameter(SPARSITY, tuple(patterns)))
             needs = ((SPARSITY, int(DENSE in patterns)),)
             names = (name for name in self._knobs if name in self.sparse)

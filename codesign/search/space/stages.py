@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from codesign.search.space.declaration import (
-    BLOCKS,
-    DENSE,
-    PLAIN,
-    PROJECTION,
-    NpuChoices,
-    SpaceDeclaration,
-)
-from codesign.search.space.genome import Genome, Parameter, bits_label
+import numpy as np
+
+from codesign.search.space.blocks import EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
+from codesign.search.space.declaration import DENSE, NpuChoices, SpaceDeclaration
+from codesign.search.space.genome import Genome, Ints, bits_label
+from codesign.search.space.parameters import Parameter
 from codesign.search.space.rules import Choice, Combination, Requirement
+from rtl_gen.parameters import SPARSITIES
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class StageGenes(Genome):
         for name, found in choices.items():
             for stage in range(1, self.max_stages + 1):
                 found.update(net.of_stage(name, stage))
-        layers = max((min(BLOCKS[str(word)], 2) + 1 for word in choices["blocks"]), default=1)
+        layers = max((_layers(str(word)) for word in choices["blocks"]), default=1)
         return self.max_convs * layers + 1 + (PROJECTION in choices["residual"])
 
     @cached_property
@@ -92,32 +90,75 @@ class StageGenes(Genome):
         ]
         for stage in range(1, self.max_stages + 1):
             here = (("stages", stage),)
-            convs = f"convs{stage}"
+            convs, blocks = f"convs{stage}", net.of_stage("blocks", stage)
+            stacks = ((f"block{stage}", STACK),) if STACK in blocks else ()
             found += [
                 Parameter(convs, net.of_stage("convs", stage), here),
                 Parameter(f"channels{stage}", net.of_stage("channels", stage), here),
                 Parameter(f"kernel{stage}", net.of_stage("kernels", stage), here),
-                Parameter(f"residual{stage}", net.of_stage("residual", stage), (*here, (convs, 2))),
             ]
             if net.blocks != (PLAIN,):
-                found.append(Parameter(f"block{stage}", net.of_stage("blocks", stage), here))
+                found.append(Parameter(f"block{stage}", blocks, here))
+            pair = (*here, (convs, 2))
+            found.append(
+                Parameter(f"residual{stage}", net.of_stage("residual", stage), pair, stacks)
+            )
             if self.keeps_size:
                 found.append(Parameter(f"halve{stage}", net.of_stage("halve", stage), here))
             for conv in range(1, self.max_convs + 1):
                 there = (*here, (convs, conv))
                 found += [
                     Parameter(f"weight_bits{stage}.{conv}", bits.weights, there),
-                    Parameter(f"activation_bits{stage}.{conv}", bits.activations, there),
+                    Parameter(
+                        f"activation_bits{stage}.{conv}",
+                        bits.activations,
+                        there,
+                        stacks if conv > 1 else (),  # one memory holds all, of equal bits
+                    ),
                 ]
         found += [
             Parameter("weight_bits.hidden", bits.weights, (("hidden", 1),)),
             Parameter("activation_bits.hidden", bits.activations, (("hidden", 1),)),
             Parameter("weight_bits.classifier", bits.weights),
         ]
-        if bits.sparsity != (DENSE,):
-            found.append(Parameter("sparsity", bits.sparsity))
+        if bits.by_stage:
+            found += [
+                Parameter(
+                    f"sparsity{stage}",
+                    bits.patterns(stage),
+                    # The first convolution, of the image, is dense.
+                    (("stages", stage), *((("convs1", 2),) if stage == 1 else ())),
+                )
+                for stage in range(1, self.max_stages + 1)
+            ]
+            found.append(Parameter("sparsity.head", bits.patterns(0)))
+        elif bits.sparsity != (DENSE,):
+            found.append(Parameter("sparsity", bits.patterns(0)))
         found += [Parameter(name, getattr(npu, name)) for name in npu.genes]
         return tuple(found)
+
+    def stage_patterns(self, candidates: Ints) -> Ints:
+        """Return the N:M patterns of stages and, last, of the fully connected layers.
+
+        They are indices into SPARSITIES, shape (n, stages + 1), that of a stage which a candidate
+        has not among them.
+        """
+        if not self.declaration.bits.by_stage:
+            return np.repeat(super().patterns(candidates)[:, None], self.max_stages + 1, axis=1)
+        genes = (*(f"sparsity{stage + 1}" for stage in range(self.max_stages)), "sparsity.head")
+        words = tuple(SPARSITIES)
+        return np.stack([self.words(candidates, gene, words) for gene in genes], axis=1)
+
+    def patterns(self, candidates: Ints) -> Ints:
+        """Return the densest N:M pattern of each candidate's layers, shape (n,)."""
+        if not self.declaration.bits.by_stage:
+            return super().patterns(candidates)
+        order = sorted(range(len(SPARSITIES)), key=_density)
+        ranks = np.argsort(order)[self.stage_patterns(candidates)]
+        first = self.index["sparsity1"] if self.max_stages else self.index["sparsity.head"]
+        there = self.active(candidates)[:, first : first + self.max_stages + 1]
+        found: Ints = np.array(order)[np.where(there, ranks, 0).max(axis=1)]
+        return found
 
     @property
     def npu(self) -> NpuChoices:
@@ -150,6 +191,23 @@ class StageGenes(Genome):
         if stages:
             channels = "-".join(str(params[f"channels{stage}"]) for stage in range(1, stages + 1))
             parts.append(f"{stages} stage{'s' if stages > 1 else ''} {channels}")
+            blocks = [str(params.get(f"block{stage}", PLAIN)) for stage in range(1, stages + 1)]
+            if set(blocks) != {PLAIN}:
+                parts.append("-".join(blocks))
         if params["hidden"]:
             parts.append(f"{params['hidden']} hidden")
         return ", ".join([*(parts or ["linear"]), bits_label(params)])
+
+
+def _layers(block: str) -> int:
+    """Return the most MAC layers of a convolution that is made as ``block``."""
+    return min(EXPANSIONS.get(block, int(block == GHOST)), 2) + 1
+
+
+def _density(pattern: int) -> tuple[float, int]:
+    """Return a key by which patterns, indices into SPARSITIES, are sorted, the sparsest first.
+
+    Of equally dense ones the smaller group is the sparser one: it is of the other's pattern, too.
+    """
+    kept, group = tuple(SPARSITIES.values())[pattern]
+    return kept / group, group if group > 1 else 0

@@ -13,8 +13,9 @@ import numpy as np
 from codesign.cost.cycles.compiled import int64_fields, scratch
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.parts import in_parts
-from codesign.search.space.chains import CONV, NETWORK, STAGE, ChainTask, write
-from codesign.search.space.declaration import BLOCKS, PLAIN, RESIDUALS
+from codesign.search.space.blocks import BLOCKS, EXPANSIONS, PLAIN, RESIDUALS, STACK
+from codesign.search.space.chain_layers import ChainTask
+from codesign.search.space.chains import CONV, NETWORK, STAGE, write
 from codesign.search.space.genome import Ints
 from codesign.search.space.stages import StageGenes
 from models.integer.assemble import LOGIT_BITS
@@ -64,20 +65,26 @@ def _fill(space: StageGenes, candidates: Ints, table: Ints) -> None:
         networks[name] = space.integers(candidates, gene)
     networks["strided"] = space.values(candidates, "pooling") == "stride"
     networks["average"] = space.values(candidates, "head") == "average"
-    kept, group = np.array(list(SPARSITIES.values()))[space.patterns(candidates)].T
-    networks["kept"], networks["group"] = np.where(group > 1, [kept, group], 0)
+    patterns = np.array([two if two[1] > 1 else (0, 0) for two in SPARSITIES.values()])
+    kept, group = np.moveaxis(patterns[space.stage_patterns(candidates)], 2, 0)
+    networks["kept"], networks["group"] = kept[:, -1], group[:, -1]
     stages = np.empty((len(candidates), space.max_stages), STAGE)
     convs = np.empty((*stages.shape, space.max_convs), CONV)
+    stages["kept"], stages["group"] = kept[:, :-1], group[:, :-1]
     for stage in range(space.max_stages):
         number = stage + 1
         for name in ("convs", "channels", "kernel"):
             stages[name][:, stage] = space.integers(candidates, f"{name}{number}")
         stages["residual"][:, stage] = space.words(candidates, f"residual{number}", RESIDUALS)
-        block = space.words(candidates, f"block{number}", tuple(BLOCKS), PLAIN)
-        stages["expansion"][:, stage] = np.array(list(BLOCKS.values()))[block]
+        block = space.words(candidates, f"block{number}", BLOCKS, PLAIN)
+        stages["block"][:, stage] = block
+        stages["expansion"][:, stage] = np.array([EXPANSIONS.get(b, 0) for b in BLOCKS])[block]
         stages["halve"][:, stage] = space.words(candidates, f"halve{number}", (False, True), True)
         for conv in range(space.max_convs):
             for name in CONV.names or ():
                 gene = f"{name}{stage + 1}.{conv + 1}"
                 convs[name][:, stage, conv] = space.integers(candidates, gene)
+        stacks = block == BLOCKS.index(STACK)  # the outputs of a dense block have equal bits
+        bits = convs["activation_bits"][:, stage]
+        bits[stacks] = bits[stacks, :1]
     write(networks, stages, convs, task, scratch(int64_fields(*_COLUMNS), 1), table)

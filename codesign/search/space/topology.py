@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from codesign.search.space.declaration import BLOCKS, DENSE, PLAIN, PROJECTION
+from codesign.search.space.blocks import CHEAP_KERNEL, EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
+from codesign.search.space.declaration import DENSE
 from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.rules import Choice
 from codesign.search.space.stages import StageGenes
-from models.graph.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
+from models.graph.layers import Add, Concat, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.sparsity import Sparsity
@@ -39,8 +40,12 @@ class _Builder:
         self.layers = [Layer("input", Input(space.shape))]
         self.shapes = {"input": space.shape}
         self.bits: dict[str, QuantSpec] = {}
-        pattern = tuple(SPARSITIES)[int(space.patterns(candidate[None])[0])]
-        self.sparsity = None if pattern == DENSE else Sparsity.parse(pattern)
+        self.stage_bits = 0
+        """Bits of the last stage's output."""
+        words = [tuple(SPARSITIES)[int(one)] for one in space.stage_patterns(candidate[None])[0]]
+        self.patterns = [None if word == DENSE else Sparsity.parse(word) for word in words]
+        self.sparsity = self.patterns[-1]
+        """Pattern of the layers that are appended now."""
 
     def integer(self, name: str) -> int:
         return int(self.params[name])
@@ -66,18 +71,20 @@ class _Builder:
         size of its map has neither.
         """
         convs, entry = self.integer(f"convs{stage}"), self.last
+        self.sparsity = self.patterns[stage - 1]
         halves = self._halves(stage, entry)
         strided = self.choice("pooling") == "stride"
         stride = self.halving if halves and strided else (1, 1)
-        residual = self.params[f"residual{stage}"] if convs >= 2 else False
+        residual = self.params.get(f"residual{stage}", False) if convs >= 2 else False
         outputs = []
         for conv in range(1, convs + 1):
             relu = not (residual and conv == convs)
             step = stride if conv == 1 else (1, 1)
             outputs.append(self._convolution(stage, conv, step, relu))
+        self.stage_bits = self.bits[outputs[-1]].activation_bits
         if residual:
             first = outputs[0]
-            bits = self.bits[outputs[-1]].activation_bits
+            bits = self.stage_bits
             if residual == PROJECTION:
                 weights = self.integer(f"weight_bits{stage}.1")
                 spec = Conv2d(self.integer(f"channels{stage}"), (1, 1), stride, batch_norm=True)
@@ -99,11 +106,15 @@ class _Builder:
         name, image = f"conv{stage}_{conv}", self.last == "input"
         channels, size = self.integer(f"channels{stage}"), self.integer(f"kernel{stage}")
         rows, columns = (size if step > 1 else 1 for step in self.halving)
-        weights, bits = (
-            self.integer(f"{kind}{stage}.{conv}") for kind in ("weight_bits", "activation_bits")
-        )
+        block = str(self.params.get(f"block{stage}", PLAIN))
+        weights = self.integer(f"weight_bits{stage}.{conv}")
+        bits = self.integer(f"activation_bits{stage}.{1 if block == STACK else conv}")
         wide = Conv2d(channels, (rows, columns), stride, (rows // 2, columns // 2), 1, True, relu)
-        expansion = BLOCKS[str(self.params.get(f"block{stage}", PLAIN))]
+        if block == STACK:
+            return self._stacked(stage, conv, wide, weights, bits)
+        if block == GHOST and not image:
+            return self._ghost(name, wide, weights, bits)
+        expansion = EXPANSIONS.get(block, 0)
         if image or not expansion:
             return self._conv(name, wide, weights, bits)
         if expansion > 1:
@@ -114,6 +125,33 @@ class _Builder:
         self._conv(f"{name}_depthwise", apart, weights, bits)
         point = Conv2d(channels, (1, 1), batch_norm=True, relu=relu and expansion == 1)
         return self._conv(name, point, weights, bits)
+
+    def _stacked(self, stage: int, conv: int, wide: Conv2d, weights: int, bits: int) -> str:
+        """Append a convolution of a dense block, and from the second on all until now together."""
+        name, before, convs = f"conv{stage}_{conv}", self.last, self.integer(f"convs{stage}")
+        share = wide.out_channels // convs
+        own = share if conv > 1 else wide.out_channels - share * (convs - 1)
+        self._conv(name, dataclasses.replace(wide, out_channels=own), weights, bits)
+        if conv == 1:
+            return name
+        return self._concat(f"stack{stage}_{conv}", bits, before, name)
+
+    def _ghost(self, name: str, wide: Conv2d, weights: int, bits: int) -> str:
+        """Append a ghost block: half of its channels, what is made of these, and both together."""
+        half = dataclasses.replace(wide, out_channels=wide.out_channels // 2)
+        first = self._conv(f"{name}_primary", half, weights, bits)
+        rows, columns = (CHEAP_KERNEL if step > 1 else 1 for step in self.halving)
+        cheap = Conv2d(
+            half.out_channels, (rows, columns), (1, 1), (rows // 2, columns // 2),
+            half.out_channels, True, wide.relu,
+        )  # fmt: skip
+        second = self._conv(f"{name}_cheap", cheap, weights, bits)
+        return self._concat(name, bits, first, second)
+
+    def _concat(self, name: str, bits: int, *inputs: str) -> str:
+        self._add(name, Concat(), *inputs)
+        self.bits[name] = QuantSpec(activation_bits=bits)
+        return name
 
     def _conv(self, name: str, spec: Conv2d, weights: int, bits: int, *inputs: str) -> str:
         """Append a convolution and the bits of its weights and of its output.
@@ -131,11 +169,10 @@ class _Builder:
 
         Without stages nothing is averaged.
         """
-        last = self.integer("stages")
+        last, self.sparsity = self.integer("stages"), self.patterns[-1]
         if last and self.choice("head") == "average":
-            before = self.bits[f"conv{last}_{self.integer(f'convs{last}')}"]
             pooled = self._add("average", GlobalPool("avg"))
-            self.bits[pooled] = QuantSpec(activation_bits=before.activation_bits)
+            self.bits[pooled] = QuantSpec(activation_bits=self.stage_bits)
         if hidden := self.integer("hidden"):
             self._add("hidden", Linear(hidden, batch_norm=True, relu=True))
             self.bits["hidden"] = QuantSpec(

@@ -78,9 +78,12 @@ def test_options_reach_the_search(asked, tmp_path):
     argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --strategy random --resume"
     argv += " --finish 2 --prefer knee --min-accuracy 97.5"
     argv += " --boo 2 --boo-within 0.5 --area-confidence 0.7 --space digits --area-model m.json"
+    argv += " --objective brams --objective latency --max-bit-operations 1e6 --max-lut-us 9e5"
     assert main([*argv.split(), "--out", str(tmp_path / "out")]) == 0
     (settings,) = asked
     budget = settings.budget
+    assert settings.goals == ("throughput", "luts", "brams", "latency")
+    assert (budget.max_bit_operations, budget.max_lut_us) == (1e6, 9e5)
     assert (budget.luts, budget.brams, budget.dsps, budget.clock_mhz) == (20000, 30, 0, 80)
     assert (budget.min_throughput, budget.max_latency_us) == (500, 900)
     assert settings.device.name == "xc7a35t"

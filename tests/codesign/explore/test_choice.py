@@ -19,6 +19,7 @@ from codesign.explore.choice import (
 )
 from codesign.explore.telling.names import readable_names
 from codesign.explore.telling.shown import shown_candidates
+from codesign.goals import GOALS, goals_of
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.engine import InnerSearch, Problem
@@ -123,6 +124,26 @@ def test_networks_are_told_apart_by_their_settled_accuracies() -> None:
         option = best_option(problem(), pair, rule)
         assert option is not None
         assert option.trained is expected
+
+
+@pytest.mark.parametrize("goal", ["brams", "ffs", "latency", "bit-operations", "lut-time"])
+def test_any_goal_can_be_preferred_and_be_an_objective(goal: str) -> None:
+    """Of equal networks the design with the least is taken, among those on all NPUs that fit."""
+    wide = dataclasses.replace(problem(), goals=goals_of(goal, ()))
+    equal = trained([100.0] * 4)
+    option = best_option(wide, equal, Rule(IMAGES, prefer=goal))
+    assert option is not None
+    least = np.inf
+    for one in equal:
+        every = engine.with_all_npus(problem(), one.candidate)
+        least = min(least, every.estimate.amount(goal)[every.feasible].min())
+    assert option.evaluated.estimate.amount(goal)[option.row] == least
+    shown = shown_candidates(wide, equal, option)
+    figure = GOALS[goal].figure
+    assert all(set(c.objectives) == {figure} for c in shown)
+    # What no other design of the page has as little of is on its front.
+    assert any(c.on_front for c in shown if c.objectives[figure] == least)
+    assert min(c.objectives[figure] for c in shown) == least
 
 
 def test_preferences() -> None:

@@ -18,6 +18,7 @@ from codesign import design as designs
 from codesign.build import verification
 from codesign.build.verification import Verification
 from codesign.cli import main
+from codesign.cli.verbs.explore import front_table
 from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, Calibration
 from codesign.cost.table import ConfigTable
 from codesign.explore import ExploreResult, ExploreSettings, building, explore, training
@@ -31,6 +32,7 @@ from codesign.explore.settings import FORMAT, OLD_FORMATS
 from codesign.fpga import devices
 from codesign.fpga.synthesis import Synthesis
 from codesign.fpga.yosys import YosysError
+from codesign.report.collect import from_folder
 from codesign.results import OLD_OPTIONS, Budget, Figures, InfeasibleError, UserError
 from codesign.search import engine
 from codesign.search.accuracy import short_training
@@ -214,6 +216,40 @@ def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
     assert 0 < weights["per_weight"] < 3
     with pytest.raises(UserError, match="other boo_within"):
         run(settings(out, networks=12, boo=3.0, boo_within=0.5, resume=True))
+
+
+def test_further_objectives_are_told_everywhere(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result, _ = run(settings(out, objectives=("latency",), prefer="brams"))
+    told = json.loads((out / "explore.json").read_text())
+    names = {**OBJECTIVES, "latency_us": "minimize", "brams": "minimize"}
+    records = TrialStore(StudyPlace(out / "trials.journal"), told, names).records()
+    assert len(records) == 4
+    front = json.loads((out / "front.json").read_text())["candidates"]
+    for one in (*front, *result.summary["front"]):
+        assert set(one["objectives"]) == {"latency_us", "brams"}
+        assert one["objectives"]["brams"] == one["brams"]
+    table = front_table(result.candidates)
+    assert "latency us" in table.splitlines()[0]
+    assert "block RAMs" in table.splitlines()[0]
+    page = (out / result.summary["report"]).read_text()
+    assert "accuracy, throughput, LUTs, latency us and block RAMs at once" in page
+    assert from_folder(out).candidates == result.candidates
+    with pytest.raises(UserError, match="other objectives"):
+        run(settings(out, prefer="brams", resume=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"objectives": ("power",)}, "objectives must be of throughput, luts, .*not 'power'"),
+        ({"objectives": ("ffs", "ffs")}, "objectives must be different"),
+        ({"prefer": "luts"}, "prefer must be one of throughput, area, "),
+    ],
+)
+def test_unknown_goals_are_refused(changes: dict[str, object], wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=wrong):
+        settings(tmp_path / "out", **changes)
 
 
 def test_the_same_seed_gives_the_same_design_and_another_another_search(
@@ -555,8 +591,8 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
         "network",
     }  # files count by their content
     # Written where they are not the default.
-    later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy",
-             "finetune", "keep_accuracy", "moves"}  # fmt: skip
+    later = {"training", "layout", "resize", "prefix", "finish", "prefer", "objectives", "folds",
+             "min_accuracy", "finetune", "keep_accuracy", "moves"}  # fmt: skip
     assert fields - identity.keys() == {
         *places, "storage", "study", "jobs", "resume", "replace", "time_limit_s", "notes", *later
     }  # fmt: skip

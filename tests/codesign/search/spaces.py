@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from codesign.search.space.declaration import BLOCKS, SpaceDeclaration, load_declaration
+from codesign.search.space.blocks import BLOCKS, EXPANSIONS, GHOST, PLAIN, STACK
+from codesign.search.space.declaration import SpaceDeclaration, load_declaration
 
 
 def every_block() -> SpaceDeclaration:
@@ -13,11 +14,31 @@ def every_block() -> SpaceDeclaration:
     network = dataclasses.replace(
         base.network,
         stages=(0, 1, 2, 3),
-        channels=((1, 4, 8), (4, 12), (16, 24)),
+        channels=((1, 4, 8), (4, 12, 10), (16, 24)),
         kernels=(1, 3, 5),
-        blocks=tuple(BLOCKS),
+        blocks=((PLAIN, *EXPANSIONS), BLOCKS, BLOCKS),
         residual=(False, True, "projection"),
         halve=(True, False),
     )
     npu = dataclasses.replace(base.npu, depthwise_taps=(1, 3))
     return dataclasses.replace(base, network=network, npu=npu)
+
+
+def concats() -> SpaceDeclaration:
+    """Return a space whose stages put maps side by side, of widths that fill words or do not."""
+    every = every_block()
+    network = dataclasses.replace(
+        every.network,
+        channels=((8, 12, 10), (6, 14, 16), (24, 42)),
+        blocks=((PLAIN, GHOST, STACK), (GHOST, STACK), (GHOST, STACK, "separable", "inverted2")),
+    )
+    return dataclasses.replace(every, network=network)
+
+
+def mixed_patterns() -> SpaceDeclaration:
+    """Return the space ``concats`` with a pattern for each stage, on arrays of any pattern."""
+    base = concats()
+    every = ("dense", "1:4", "2:4", "4:8")
+    bits = dataclasses.replace(base.bits, sparsity=(every, every[1:], every, every))
+    npu = dataclasses.replace(base.npu, array_sparsity=("weights", *every))
+    return dataclasses.replace(base, bits=bits, npu=npu)

@@ -35,15 +35,18 @@ from rtl_gen.parameters import (
     is_stacked,
 )
 from tests.codesign.cost import synthetic
-from tests.codesign.search.spaces import every_block
+from tests.codesign.search.spaces import concats, every_block, mixed_patterns
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
-          ("tables", (30, 1, 1)), ("signals", (2, 1, 128)), ("blocks", (3, 32, 32))]  # fmt: skip
+          ("tables", (30, 1, 1)), ("signals", (2, 1, 128)), ("blocks", (3, 32, 32)),
+          ("concats", (3, 32, 32)), ("concats", (1, 9, 14)),
+          ("patterns", (3, 32, 32))]  # fmt: skip
 COUNT = 25
 
 
 def declared(name: str) -> SpaceDeclaration:
-    return every_block() if name == "blocks" else load_declaration(name)
+    own = {"blocks": every_block, "concats": concats, "patterns": mixed_patterns}
+    return own[name]() if name in own else load_declaration(name)
 
 
 def random_candidates(space: SearchSpace, count: int, seed: int = 5) -> np.ndarray:
@@ -125,6 +128,37 @@ def test_the_array_is_as_sparse_as_the_weights_where_lanes_and_products_allow() 
         assert patterns["classifier"] == wished["sparsity"]
         seen.add((wished["sparsity"], config.sparsity))
     assert len(seen) == 4  # 12 lanes hold no groups of 8
+
+
+def test_stages_have_patterns_of_their_own_and_the_array_one_of_these_or_another() -> None:
+    space = SearchSpace(mixed_patterns(), (3, 32, 32), 10)
+    chosen = random_candidates(space, 400)
+    npus = candidates_of.npu_table(space, chosen, layer_table(space, chosen))
+    densest = ("dense", "4:8", "2:4", "1:4")
+    seen = set()
+    for row, candidate in enumerate(chosen):
+        params, (graph, quantisation) = space.params(candidate), network(space, candidate)
+        listed = {
+            name.removeprefix("sparsity"): str(word)
+            for name, word in params.items()
+            if name.startswith("sparsity")
+        }
+        for layer in graph.layers:
+            spec = quantisation.spec(layer.name)
+            stage = layer.name[4] if layer.name.startswith("conv") else ".head"
+            grouped = getattr(layer.spec, "groups", 1) > 1
+            if layer.name == "conv1_1" or grouped or layer.spec.op not in ("conv2d", "linear"):
+                assert spec.sparsity is None, layer.name
+            elif not layer.name.startswith("projection"):
+                assert str(spec.sparsity or "dense") == listed[stage], layer.name
+        wished = params["array_sparsity"]
+        if wished == "weights":
+            wished = min(listed.values(), key=densest.index)
+        config = npus.config(row)
+        fits = config.lanes % SPARSITIES[str(wished)][1] == 0
+        assert config.sparsity == (wished if fits else "dense")
+        seen.add((len(set(listed.values())), config.sparsity))
+    assert len(seen) > 8
 
 
 def test_networks_of_a_space_with_one_pattern_are_not_the_dense_ones() -> None:

@@ -15,12 +15,14 @@ import pytest
 
 from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
-from codesign.explore.telling.reasons import reasons
+from codesign.explore.telling.reasons import nothing_fits, reasons
+from codesign.goals import GOALS
 from codesign.results import Budget
 from codesign.search import engine, strategies
 from codesign.search.accuracy.features import network_features
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
 from codesign.search.engine import InnerSearch, Problem
+from codesign.search.pareto import hypervolume
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.strategies import STRATEGIES
@@ -70,6 +72,63 @@ def test_a_design_is_feasible_when_its_upper_estimate_meets_every_limit() -> Non
     tighter = dataclasses.replace(one, area_factor=1.3).evaluate(found.candidates)
     assert (tighter.feasible <= found.feasible).all()
     assert tighter.feasible.sum() < found.feasible.sum()
+
+
+@pytest.mark.parametrize(
+    ("limit", "goal"), [("max_bit_operations", "bit-operations"), ("max_lut_us", "lut-time")]
+)
+def test_proxies_of_energy_are_limits(limit: str, goal: str) -> None:
+    """Of random designs those within the budget that are below the limit are feasible."""
+    free = samples(problem(luts=9000), 400)
+    amounts = free.estimate.amount(goal)
+    most = float(np.median(amounts[free.feasible]))
+    bound = problem(**{"luts": 9000, limit: most})
+    found = samples(bound, 400)
+    assert (found.feasible == (free.feasible & (amounts <= most))).all()
+    nothing = InnerSearch(problem(**{"luts": 90_000, limit: 0.01}), "random", 0)
+    reason = next(
+        one for one in nothing_fits(nothing).reasons if one.resource == GOALS[goal].figure
+    )
+    assert reason.levers[0] == f"raise --{limit.replace('_', '-')}"
+    assert reason.have == 0.01 < reason.need
+
+
+def test_figures_of_goals_are_those_of_a_design() -> None:
+    found = samples(problem(luts=9000), 50)
+    layers, one = found.layers, 7
+    figures = found.estimate.figures(one)
+    assert found.estimate.amount("latency")[one] == figures.cycles_per_image / 100
+    assert found.estimate.amount("brams")[one] == figures.brams
+    assert found.estimate.amount("lut-time")[one] == pytest.approx(
+        1e6 * figures.luts / figures.images_per_second
+    )
+    by_hand = sum(
+        int(macs) * int(weight) * int(bits)
+        for macs, weight, bits in zip(
+            layers.macs[one], layers.weight_bits[one], layers.in_bits[one], strict=True
+        )
+    )
+    assert found.estimate.amount("bit-operations")[one] == by_hand
+    for goal, of in GOALS.items():
+        ranked = np.argsort(found.estimate.cost(goal), kind="stable")
+        sign = -1 if of.best == "maximize" else 1
+        assert (np.diff(sign * found.estimate.amount(goal)[ranked]) >= 0).all()
+
+
+def test_a_further_objective_is_searched_for() -> None:
+    """Block RAMs as an objective: front designs of fewer of them, at the same throughput."""
+    one = problem(luts=9000)
+    wide = dataclasses.replace(one, goals=(*one.goals, "brams"))
+    found = explored(wide, 0, 3000)
+    shown = engine.front(capacity(found.layers), wide.costs(found.estimate))
+    plain = explored(one, 0, 3000)
+
+    def volume(of: engine.Evaluated) -> float:
+        points = np.column_stack([-capacity(of.layers), wide.costs(of.estimate)])
+        return hypervolume(points, np.array([-5.0, 0.0, np.log(9000), np.log(40)]))
+
+    assert shown.sum() > 10
+    assert volume(found) > volume(plain)
 
 
 def explored(one: Problem, seed: int, evaluations: int) -> engine.Evaluated:

@@ -128,6 +128,18 @@ def test_mistakes_in_a_space_file_are_named(
         load_declaration(path)
 
 
+def test_patterns_are_listed_for_each_stage_and_the_head(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    lists = "[[dense], [dense, '2:4'], ['1:4'], [dense]]"
+    path.write_text(DIGITS.replace("\nnpu:", f"\n  sparsity: {lists}\nnpu:", 1))
+    space = SearchSpace(load_declaration(path), (1, 8, 8), 10)
+    assert space.choices["sparsity2"] == ("dense", "2:4")
+    assert space.choices["sparsity.head"] == ("dense",)
+    path.write_text(DIGITS.replace("\nnpu:", "\n  sparsity: [[dense], [dense]]\nnpu:", 1))
+    with pytest.raises(YamlError, match="one for the fully connected layers, not 2 lists"):
+        load_declaration(path)
+
+
 def test_an_unknown_name_lists_the_shipped_spaces() -> None:
     with pytest.raises(UserError, match="one of digits, images, signals, tables, not 'galaxies'"):
         load_declaration("galaxies")

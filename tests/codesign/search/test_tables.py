@@ -13,19 +13,22 @@ from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network
 from models.integer.lower import shape_only
-from tests.codesign.search.spaces import every_block
+from tests.codesign.search.spaces import concats, every_block, mixed_patterns
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
           ("images", (3, 9, 13)),
           ("tables", (30, 1, 1)), ("signals", (1, 1, 128)), ("signals", (6, 1, 50)),
           ("signals", (2, 40, 1)), ("digits", (1, 1, 9)),
           ("blocks", (3, 32, 32)), ("blocks", (1, 9, 14)), ("blocks", (2, 1, 40)),
-          ("blocks", (3, 3, 3))]  # fmt: skip
+          ("blocks", (3, 3, 3)),
+          ("concats", (3, 32, 32)), ("concats", (1, 9, 14)), ("concats", (2, 1, 40)),
+          ("patterns", (1, 9, 14))]  # fmt: skip
+OWN = {"blocks": every_block, "concats": concats, "patterns": mixed_patterns}
 
 
 @pytest.mark.parametrize(("name", "shape"), SPACES)
 def test_the_table_equals_the_lowered_networks(name: str, shape: tuple[int, int, int]) -> None:
-    space = SearchSpace(every_block() if name == "blocks" else load_declaration(name), shape, 10)
+    space = SearchSpace(OWN[name]() if name in OWN else load_declaration(name), shape, 10)
     random = np.random.default_rng(1)
     candidates = space.canonical(random.integers(0, space.sizes, (60, len(space.sizes))))
     table = layer_table(space, candidates)
