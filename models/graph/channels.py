@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import networkx as nx
 from networkx.utils import UnionFind
 
-from models.graph.layers import Add, Concat, Conv2d, Input, Linear
+from models.graph.activations import POSITIVE
+from models.graph.layers import Activation, Add, Concat, Conv2d, Input, Linear
 from models.graph.network import Layer, NetworkGraph
 
 Channel = tuple[str, int]
@@ -36,8 +37,8 @@ class ChannelMap:
     """Channels of each layer's output, in their order."""
     groups: Mapping[str, tuple[Channel, ...]]
     """Channels that may be cut, those that a layer computes together in one group, by the name of
-    one of its layers. Not those of the image, of the logits and of grouped convolutions that are
-    not depthwise."""
+    one of its layers. Not those of the image, of the logits, of grouped convolutions that are not
+    depthwise, and those of which a sigmoid or the like makes more than 0, where they are 0."""
 
 
 def channel_map(graph: NetworkGraph) -> ChannelMap:
@@ -55,6 +56,8 @@ def channel_map(graph: NetworkGraph) -> ChannelMap:
         tensors[layer.name] = _channels(graph, layer, made, read, ties)
         if isinstance(layer.spec, Conv2d) and layer.spec.groups > 1 and not depthwise(graph, layer):
             fixed.update(made, *read)
+        elif isinstance(layer.spec, Activation) and layer.spec.function in POSITIVE:
+            fixed.update(*read)
         elif isinstance(layer.spec, Input) or layer.name == graph.output.name:
             fixed.update(tensors[layer.name])
     first = {one: min(tied) for tied in ties.to_sets() for one in tied}

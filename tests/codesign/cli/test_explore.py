@@ -49,6 +49,7 @@ def result(tmp_path, problem: str | None = None) -> ExploreResult:
     summary = {
         "report": "build/net-b/report.html",
         "seed": 3,
+        "layers": [],
         "scores": {"test": Share.of(176, 180).to_dict()},
         "notes": ["values 0..16 become input levels 0..255"],
         "search": {"evaluations": 12288, "feasible_share": 0.0, "sampled": 1024,

@@ -77,7 +77,7 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
         resume = shlex.join(["codesign", *command, "--resume"])
         last = f"codesign: interrupted; resume with: {resume}"
         lines = said.splitlines()  # a slow machine reports progress between these
-    assert (lines[0], lines[-1]) == ("codesign: search: started", last)
+        assert (lines[0], lines[-1]) == ("codesign: search: started", last)
     before = trials(out)
     assert 2 <= len(before) < NETWORKS
     monkeypatch.setattr(finishing, "finish", _stop)
