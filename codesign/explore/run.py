@@ -214,7 +214,7 @@ def _search_and_finish(
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
-    wanted = FinishSettings(settings, dataset, search.approach.how, left_s)
+    wanted = FinishSettings(settings, dataset, search.approach.how, left_s, notes=search.notes)
     if isinstance(approach, HotStart):
         wanted = approach.finishing(wanted)
     finished = finishing.finish(problem, trained, wanted, progress, clock)

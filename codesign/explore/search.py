@@ -83,6 +83,8 @@ class Search:
         self.deadline = None if time_s is None else time.monotonic() + time_s
         self._watch = Watch(settings.out / STANDINGS, settings.networks, tell, time_s)
         self.trained: dict[str, Trained] = {}
+        self.notes: tuple[str, ...] = ()
+        """A sentence on the trials where the time limit chose how long they are."""
         self._known: set[str] = set()
 
     @functools.cached_property
@@ -126,6 +128,8 @@ class Search:
             with self._clock.timed("short_training"):
                 if first and (effort := self._effort(self._proposal(pool, picks[0]))) > 1:
                     self.approach = self.approach.with_effort(effort)
+                    self.notes = (f"short trainings were about {effort} times as long as without a "
+                                  "time limit, which had room for that",)  # fmt: skip
                     picker = self._picker()
                 self._train(pool, picks)
             with self._clock.timed("estimates"):

@@ -375,6 +375,7 @@ def test_trials_use_the_time_that_there_is(fakes: Fakes, tmp_path: Path) -> None
     assert store.noted("effort") == 3
     hows = {json.dumps(record.attributes["training"]) for record in store.records()}
     assert [json.loads(how)["epochs"] for how in hows] == [13 * 3]
+    assert any("about 3 times as long" in note for note in result.summary["notes"])
     again, _ = run(dataclasses.replace(wanted, resume=True, time_limit_s=None))
     assert without_times(again.summary) == without_times(result.summary)
     store.note("effort", 99)
