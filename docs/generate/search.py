@@ -31,7 +31,7 @@ from models.data.layout import Layout
 from models.training.choices import TrainingChoices
 from rtl_gen.config import NpuConfig
 
-SHIPPED = ("digits", "images")
+SHIPPED = ("digits", "images", "photos")
 WORDS = {
     "strategy": ", ".join(code(name) for name in STRATEGIES),
     "resume": "`true`, `false`",

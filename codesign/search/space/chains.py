@@ -21,12 +21,14 @@ from codesign.search.space.chain_layers import (
     strides,
     whole,
 )
+from codesign.search.space.declaration import POOLINGS, STEM, STRIDE
 
 Ints = NDArray[np.int64]
+_STRIDE, _STEM = POOLINGS.index(STRIDE), POOLINGS.index(STEM)
 _PROJECTED = RESIDUALS.index(PROJECTION)
 _GHOST, _STACK = BLOCKS.index(GHOST), BLOCKS.index(STACK)
 NETWORK = int64_fields(
-    "stages", "strided", "average", "hidden", "input_bits", "hidden_weight_bits",
+    "stages", "pooling", "average", "hidden", "input_bits", "hidden_weight_bits",
     "hidden_activation_bits", "classifier_weight_bits", "kept", "group",
 )  # fmt: skip
 STAGE = int64_fields(
@@ -91,10 +93,11 @@ def _stage(
     residual = stage.residual if stage.convs >= 2 and not stacks else 0
     entry, channels, bits, entered = slot, layer.in_channels, layer.in_bits, layer.stacked
     rows, cols = layer.in_rows, layer.in_cols
+    strides_here = net.pooling == _STRIDE or (net.pooling == _STEM and entry == 0)
     halves = stage.halve and rows >= task.row_step and cols >= task.col_step
     first, read, joined = slot, 1, False
     for conv in range(stage.convs):
-        strided, before = halves and net.strided and conv == 0, layer.in_channels
+        strided, before = halves and strides_here and conv == 0, layer.in_channels
         joined = (stacks and conv > 0) or (stage.block == _GHOST and slot > 0)
         made = _share(stage, conv)
         slot = _convolution(
@@ -116,7 +119,7 @@ def _stage(
         dense(layer, stage.channels, 1, 1, convs[0].weight_bits)
         if entry > 0:
             layer.kept, layer.group = stage.kept, stage.group
-        strides(layer, task, halves and net.strided)
+        strides(layer, task, halves and strides_here)
         layer.out_bits, layer.skip = last_bits, slot - entry
         slot = append(layer, numbers, table, slot)
         add_bits, skip, read, layer.stacked = last_bits, 1, last, 1
@@ -127,13 +130,13 @@ def _stage(
         layer.diagonal = stage.channels > 1
         layer.sources, layer.skip, layer.other_stacked = 2, skip, read
     elif joined:
-        if not halves or net.strided:
+        if not halves or strides_here:
             return slot
         # What is side by side has no layer of its own that could pool it.
         dense(layer, layer.in_channels, 1, 1, task.ones_weight_bits)
         sizes(layer, layer.in_rows, layer.in_cols)
         layer.out_bits, layer.diagonal = last_bits, layer.in_channels > 1
-    if halves and not net.strided:
+    if halves and not strides_here:
         pool(layer, task)
     return append(layer, numbers, table, slot)
 

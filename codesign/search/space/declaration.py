@@ -21,9 +21,11 @@ PerStage = tuple[Choice, ...] | tuple[tuple[Choice, ...], ...]
 STAGE_FIELDS = ("convs", "channels", "kernels", "residual", "blocks", "halve")
 """Fields of NetworkChoices of which each stage has a choice of its own."""
 
-POOLINGS = ("max", "stride")
+STRIDE, STEM = "stride", "stem"
+POOLINGS = ("max", STRIDE, STEM)
 """Down-sampling of a stage, by 2 along sides of several pixels: max pooling at its end, or stride
-in its first convolution."""
+in its first convolution. ``stem``: stride in the first stage, which reads the image, max pooling in
+the others; few products have the image's resolution then."""
 DENSE = next(iter(SPARSITIES))
 """Pattern of weights without N:M sparsity."""
 OF_WEIGHTS = "weights"
@@ -31,9 +33,10 @@ OF_WEIGHTS = "weights"
 HEADS = ("average", "flatten")
 """Input of the fully connected layers: global average of each channel, or all positions."""
 
-SMALL_IMAGE = 16
+SMALL_IMAGE, PHOTO = 16, 32
 """Images of several rows and columns are searched in the space "digits" if they have fewer rows or
-columns than this, others in "images"."""
+columns than SMALL_IMAGE, in "photos" if they have several channels and at least PHOTO rows and
+columns, others in "images"."""
 
 
 @dataclass(frozen=True)
@@ -251,13 +254,15 @@ def _check(name: str, value: object) -> None:
 def shipped_name(shape: tuple[int, int, int]) -> str:
     """Return the name of the shipped space for examples of ``shape`` (channels, rows, columns).
 
-    "tables" for one pixel, "signals" for one row or one column, else by SMALL_IMAGE.
+    "tables" for one pixel, "signals" for one row or one column, else by SMALL_IMAGE and PHOTO.
     """
     if shape[1:] == (1, 1):
         return "tables"
     if min(shape[1:]) == 1:
         return "signals"
-    return "digits" if min(shape[1:]) < SMALL_IMAGE else "images"
+    if min(shape[1:]) < SMALL_IMAGE:
+        return "digits"
+    return "photos" if shape[0] > 1 and min(shape[1:]) >= PHOTO else "images"
 
 
 def with_every_multiplier(declaration: SpaceDeclaration) -> SpaceDeclaration:

@@ -16,6 +16,7 @@ from codesign.search.parts import in_parts
 from codesign.search.space.blocks import BLOCKS, EXPANSIONS, PLAIN, RESIDUALS, STACK
 from codesign.search.space.chain_layers import ChainTask
 from codesign.search.space.chains import CONV, NETWORK, STAGE, write
+from codesign.search.space.declaration import POOLINGS
 from codesign.search.space.genome import Ints
 from codesign.search.space.stages import StageGenes
 from models.integer.assemble import LOGIT_BITS
@@ -63,7 +64,7 @@ def _fill(space: StageGenes, candidates: Ints, table: Ints) -> None:
     networks = np.empty(len(candidates), NETWORK)
     for name, gene in _GENES.items():
         networks[name] = space.integers(candidates, gene)
-    networks["strided"] = space.values(candidates, "pooling") == "stride"
+    networks["pooling"] = space.words(candidates, "pooling", POOLINGS)
     networks["average"] = space.values(candidates, "head") == "average"
     patterns = np.array([two if two[1] > 1 else (0, 0) for two in SPARSITIES.values()])
     kept, group = np.moveaxis(patterns[space.stage_patterns(candidates)], 2, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from codesign.search.space.blocks import CHEAP_KERNEL, EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
-from codesign.search.space.declaration import DENSE
+from codesign.search.space.declaration import DENSE, STEM, STRIDE
 from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.rules import Choice
 from codesign.search.space.stages import StageGenes
@@ -67,13 +67,14 @@ class _Builder:
     def stage(self, stage: int) -> None:
         """Append stage number ``stage``, from 1: convolutions, residual add if chosen, pooling.
 
-        With pooling "stride" its first convolution has stride 2 instead. A stage that keeps the
-        size of its map has neither.
+        Where the pooling has a stride in this stage (POOLINGS), its first convolution has it
+        instead. A stage that keeps the size of its map has neither.
         """
         convs, entry = self.integer(f"convs{stage}"), self.last
         self.sparsity = self.patterns[stage - 1]
         halves = self._halves(stage, entry)
-        strided = self.choice("pooling") == "stride"
+        pooling = self.choice("pooling")
+        strided = pooling == STRIDE or (pooling == STEM and stage == 1)
         stride = self.halving if halves and strided else (1, 1)
         residual = self.params.get(f"residual{stage}", False) if convs >= 2 else False
         outputs = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from codesign.search.space.blocks import BLOCKS, EXPANSIONS, GHOST, PLAIN, STACK
-from codesign.search.space.declaration import SpaceDeclaration, load_declaration
+from codesign.search.space.declaration import POOLINGS, SpaceDeclaration, load_declaration
 
 
 def every_block() -> SpaceDeclaration:
@@ -16,6 +16,7 @@ def every_block() -> SpaceDeclaration:
         stages=(0, 1, 2, 3),
         channels=((1, 4, 8), (4, 12, 10), (16, 24)),
         kernels=(1, 3, 5),
+        pooling=POOLINGS,
         blocks=((PLAIN, *EXPANSIONS), BLOCKS, BLOCKS),
         residual=(False, True, "projection"),
         halve=(True, False),

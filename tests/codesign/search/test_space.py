@@ -68,7 +68,9 @@ def test_small_images_get_fewer_stages() -> None:
         ((1, 1, 128), "signals", (1, 2), 4),
         ((3, 7, 1), "signals", (2, 1), 2),
         ((1, 8, 8), "digits", (2, 2), 3),
-        ((3, 32, 32), "images", (2, 2), 4),
+        ((1, 32, 32), "images", (2, 2), 4),
+        ((3, 28, 28), "images", (2, 2), 4),
+        ((3, 32, 32), "photos", (2, 2), 4),
     ],
 )
 def test_sides_of_one_pixel_are_not_halved(shape, name, halving, stages) -> None:
@@ -99,7 +101,7 @@ def test_sides_of_one_pixel_are_not_halved(shape, name, halving, stages) -> None
         (
             "pooling: [max, stride]",
             "pooling: [mean]",
-            r"pooling must be of max, stride, not 'mean'",
+            r"pooling must be of max, stride, stem, not 'mean'",
         ),
         ("channels: [8, 12", "channels: [8.5, 12", r"channels\[0\]: must be an integer, not 8.5"),
         (
@@ -141,7 +143,7 @@ def test_patterns_are_listed_for_each_stage_and_the_head(tmp_path: Path) -> None
 
 
 def test_an_unknown_name_lists_the_shipped_spaces() -> None:
-    with pytest.raises(UserError, match="one of digits, images, signals, tables, not 'galaxies'"):
+    with pytest.raises(UserError, match="one of digits, images, photos, signals, tables, not 'galaxies'"):
         load_declaration("galaxies")
 
 
