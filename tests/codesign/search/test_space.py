@@ -143,7 +143,7 @@ def test_patterns_are_listed_for_each_stage_and_the_head(tmp_path: Path) -> None
 
 
 def test_an_unknown_name_lists_the_shipped_spaces() -> None:
-    with pytest.raises(UserError, match="one of digits, images, photos, signals, tables, not 'galaxies'"):
+    with pytest.raises(UserError, match="images, photos, signals, tables, not 'galaxies'"):
         load_declaration("galaxies")
 
 
