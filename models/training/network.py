@@ -148,14 +148,22 @@ class QuantNetwork(nn.Module):
         for layer in self.weight_layers:
             layer.fold()
 
+    @property
+    def folded(self) -> bool:
+        """True if no layer has a batch norm (any more)."""
+        return all(layer.batch_norm is None for layer in self.weight_layers)
+
     @torch.no_grad()
-    def quantise(self, pixels: Tensor | None = None) -> None:
-        """Fold, switch the quantisers on for good, and set their scales from a batch of ``pixels``.
+    def quantise(self, pixels: Tensor | None = None, fold: bool = True) -> None:
+        """Switch the quantisers on for good, and set their scales from a batch of ``pixels``.
 
         pixels: (n, C, H, W), 0..255. If it is None the scales stay as they are: a stored state is
-        loaded next.
+        loaded next. fold: False keeps batch norms, until ``fold`` is called, but for the output
+        layer's, whose channels share one scale.
         """
-        self.fold()
+        for layer in self.weight_layers:
+            if fold or layer.last:
+                layer.fold()
         self.quantised = True
         if pixels is not None:
             self._calibrate(pixels)
