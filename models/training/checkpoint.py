@@ -67,7 +67,17 @@ def identity(
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
     del plain["compile"], plain["threads"]
-    unset = ("boo", "pruning", "narrow", "class_weights", "norm_share", "average_epochs", "bfloat16")
+    if not plain["augmentation"]["cutout"]:
+        del plain["augmentation"]["cutout"]
+    unset = (
+        "boo",
+        "pruning",
+        "narrow",
+        "class_weights",
+        "norm_share",
+        "average_epochs",
+        "bfloat16",
+    )
     for later in unset:  # which do not change the hash
         if not plain[later]:
             del plain[later]

@@ -24,7 +24,7 @@ from models.files.reading import printable
 from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
-from models.training import checkpoint, speed
+from models.training import checkpoint, losses, speed
 from models.training.averaging import Average
 from models.training.history import Epoch, worth_keeping
 from models.training.losses import Start, ones_per_weight
@@ -49,22 +49,27 @@ def train(
     settings: TrainSettings,
     *,
     start: Start | None = None,
+    teacher: TrainedNetwork | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
     It is the last of those within a standard error of the best. start: a quantised network to train
-    on, distilled from its float network; all epochs are fake-quantised then. checkpoint: written
+    on, distilled from its float network; all epochs are fake-quantised then. teacher: a network of
+    the same images and classes whose answers are learned beside the labels; not used with
+    ``start``, which has its own. checkpoint: written
     after each epoch; an existing one of the same run is continued. Torch's random state and threads
     are as before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or
     data set do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
     checkpoint is damaged or another run's; OSError: it cannot be written.
     """
     check_match(verify(graph), dataset)
+    if teacher:
+        check_match(teacher.graph, dataset)
     if start:
         settings = dataclasses.replace(settings, float_share=0.0, quantised_rate_share=1.0)
-    run = _Run(graph, quantisation, dataset, settings, checkpoint, start)
+    run = _Run(graph, quantisation, dataset, settings, checkpoint, start, teacher)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
         run.work(progress)
@@ -103,12 +108,17 @@ class _Run:
         settings: TrainSettings,
         path: Path | None,
         start: Start | None,
+        teacher: TrainedNetwork | None,
     ) -> None:
-        self.start = start
+        self.start, self.teacher = start, teacher
         self.graph, self.quantisation = graph, quantisation
         self.dataset, self.settings, self.path = dataset, settings, path
         identity = checkpoint.identity(graph, quantisation, dataset, settings)
-        self.identity = start.identity(identity) if start else identity
+        if start:
+            identity = start.identity(identity)
+        elif teacher:
+            identity = losses.identity(identity, teacher.network)
+        self.identity = identity
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
         settings.augmentation.check(dataset.shape)
@@ -131,6 +141,10 @@ class _Run:
         if self.start:
             self.network.quantise()
             self.network.load_state_dict(self.start.network.state_dict())
+        self.wanted: Tensor | None = None
+        if self.teacher and not self.start:
+            mirror = self.settings.augmentation.mirror
+            self.wanted = losses.teacher_logits(self.teacher.network, self.images, mirror)
         narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
@@ -244,7 +258,7 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             chosen = order[step * size : (step + 1) * size]
-            images = settings.augmentation.apply(self.images[chosen], generator)
+            images, mirrored = settings.augmentation.apply(self.images[chosen], generator)
             logits = self.forward(images)
             loss = F.cross_entropy(
                 logits,
@@ -254,6 +268,8 @@ class _Run:
             )
             if self.start:
                 loss = self.start.mixed(loss, logits, images)
+            elif self.wanted is not None:
+                loss = losses.mixed(loss, logits, self.wanted[mirrored.long(), chosen])
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
             self.optimizer.zero_grad(set_to_none=True)

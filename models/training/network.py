@@ -13,8 +13,8 @@ from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise, scale_source
 from models.quantisation.fake_quantisers import ActivationQuantiser, InputQuantiser
 from models.quantisation.plan import Quantisation, check, plan_tensors
-from models.training.weight_layer import WeightLayer
-from models.training.weightless import Weightless
+from models.training.layers.weight_layer import WeightLayer
+from models.training.layers.weightless import Weightless
 
 Quantiser = ActivationQuantiser | InputQuantiser
 

@@ -18,7 +18,7 @@ from models.quantisation.fake_quantisers import (
 )
 from models.quantisation.masks import masked
 from models.quantisation.sparsity import Sparsity
-from models.training.convolution import convolve
+from models.training.layers.convolution import convolve
 
 
 class WeightLayer(nn.Module):
