@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,6 @@ from models.integer.bits import LayerBits, network_bits
 from models.integer.lower import lower
 from models.integer.network import IntegerNetwork
 from models.quantisation.blocks import BlockShape, Pruning
-from models.training.choices import largest_batch
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
@@ -40,34 +38,6 @@ if TYPE_CHECKING:
 
 VECTOR_IMAGES = 64
 """Default number of test images whose layer outputs go into a build folder."""
-EPOCHS = (12, 100)
-"""(Fewest, most) epochs that are chosen by the size of the data set."""
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """Hyperparameters of full training for images of one size."""
-
-    images_seen: int
-    """Training images over all epochs, which set the number of epochs when it is not given."""
-    batch_size: int
-    weight_decay: float
-    label_smoothing: float
-    threads: int | None
-    """Threads of torch; None: torch's own setting."""
-
-
-_SMALL_MAP = 16 * 16
-"""Most pixels per image (rows x columns) for which training uses _SMALL and one thread: on digits,
-two threads took 4 to 10 times the processor time of one, for the same wall time."""
-_SMALL = _Recipe(600_000, 64, 1e-4, label_smoothing=0.1, threads=1)
-"""Recipe for small images, with label smoothing (Szegedy et al., arXiv 1512.00567).
-
-On digits (data splits 1 and 2, validation images shifted by up to a pixel) smoothing raised the
-accuracy of the full training from 98.6 to 99.4 %.
-"""
-_LARGE = _Recipe(1_300_000, 128, 1e-3, label_smoothing=0.0, threads=None)
-"""Recipe for larger images, not tuned; 92.98 % on Fashion-MNIST (docs/measurements/results.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,11 +156,11 @@ def settings_of(
 ) -> TrainSettings:
     """Return training settings for ``design``, with the hyperparameters for its image size.
 
-    epochs: None chooses a number within EPOCHS, by which training sees about a fixed number of
-    images. boo: weight of the one-bits per weight in the loss. zero_blocks, skip_blocks: fraction
-    of the weight blocks to prune (0..1), anywhere or where the program can leave them out; at most
-    one of the two is not 0 (not checked). skip_digits: fraction of the output-channel tiles that
-    lose a weight digit.
+    epochs: None chooses a number within EPOCHS (models.training.choices), by which training sees
+    about a fixed number of images. boo: weight of the one-bits per weight in the loss. zero_blocks,
+    skip_blocks: fraction of the weight blocks to prune (0..1), anywhere or where the program can
+    leave them out; at most one of the two is not 0 (not checked). skip_digits: fraction of the
+    output-channel tiles that lose a weight digit.
 
     Raises ModelError for a value out of range, and InfeasibleError if blocks or digits are pruned
     and the NPU cannot run the network.
@@ -199,21 +169,17 @@ def settings_of(
 
     share = zero_blocks or skip_blocks
     blocks = tuple(weight_blocks(design).items()) if share else ()
-    low, high = EPOCHS
-    recipe = _SMALL if math.prod(dataset.shape[1:]) <= _SMALL_MAP else _LARGE
-    wanted = min(max(round(recipe.images_seen / len(dataset.train)), low), high)
+    chosen = design.training.settings(dataset)
+    if epochs is not None:
+        chosen["epochs"] = epochs
     return TrainSettings(
-        epochs=wanted if epochs is None else epochs,
-        batch_size=min(recipe.batch_size, largest_batch(len(dataset.train))),
+        **chosen,
         augmentation=design.training.augmentation(dataset),
         class_weights=design.training.loss_weights(dataset),
-        weight_decay=recipe.weight_decay,
-        label_smoothing=recipe.label_smoothing,
         scale_bits=design.npu.scale_bits,
         boo=boo,
         pruning=Pruning(share, blocks, boxed=skip_blocks > 0) if share else None,
         narrow=narrow_tiles(design, skip_digits) if skip_digits else (),
-        threads=recipe.threads,
         seed=design.seed,
     )
 
@@ -223,14 +189,16 @@ def train_design(
     dataset: Dataset,
     settings: TrainSettings,
     *,
+    teacher: TrainedNetwork | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
     """Train the design's network, continuing from the file ``checkpoint`` if it exists.
 
-    checkpoint: written after each epoch; None: not written. Raises InfeasibleError before any
-    training if the NPU cannot run the network; ModelError when the network does not match the data
-    set or the settings, or the checkpoint is of another run.
+    teacher: as for models.training.loop.train. checkpoint: written after each epoch; None: not
+    written. Raises InfeasibleError before any training if the NPU cannot run the network;
+    ModelError when the network or the teacher does not match the data set or the settings, or the
+    checkpoint is of another run.
     """
     from models.training.loop import train  # torch takes seconds to import
 
@@ -241,6 +209,7 @@ def train_design(
         design.quantisation,
         dataset,
         settings,
+        teacher=teacher,
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -35,6 +35,12 @@ def add_to(parser: argparse._ActionsContainer) -> None:
             "else a twelfth of them)",
         )
     parser.add_argument(
+        "--cutout",
+        type=options.integer(0, MOST_SHIFT),
+        metavar="N",
+        help="cut a square of N x N pixels at random out of every training image (default: 0)",
+    )
+    parser.add_argument(
         "--class-weights",
         action="store_true",
         default=None,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from codesign.build import build_folder, built, imported, manifest, pipeline
+from codesign.build import build_folder, built, imported, manifest
 from codesign.build.built import BuiltNetwork
 from codesign.build.imported import ImportedDesign
 from codesign.cli.console import Console
@@ -17,6 +17,7 @@ from codesign.design import Design
 from codesign.results import STUDY, UserError
 from models.files import reading
 from models.files.reading import FileError
+from models.training.choices import EPOCHS
 from rtl_gen import naming
 
 BAD_INPUT = 2
@@ -116,12 +117,19 @@ def prefix(parser: argparse._ActionsContainer) -> None:
 def training(parser: argparse.ArgumentParser) -> None:
     """Add the options of verbs that train a design."""
     data_dir(parser)
-    fewest, most = pipeline.EPOCHS
+    fewest, most = EPOCHS
     parser.add_argument(
         "--epochs",
         type=integer(2, 10000),
         metavar="N",
         help=f"training epochs (default: {fewest} to {most}, fewer for larger data sets)",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="weights of codesign train, of a network for the same data whose answers are learned "
+        "beside the labels (default: labels alone)",
     )
     boo(parser, default=0.0)
     pruned = parser.add_mutually_exclusive_group()

@@ -45,11 +45,18 @@ def run(
     """
     asked = {name: getattr(args, name) for name in options.TRAINING}
     settings = pipeline.settings_of(design, dataset, **asked)
+    teacher = _teacher(args.teacher) if args.teacher else None
 
     with progress(settings.epochs, checkpoint, console) as epoch:
         return pipeline.train_design(
-            design, dataset, settings, checkpoint=checkpoint, progress=epoch
+            design, dataset, settings, teacher=teacher, checkpoint=checkpoint, progress=epoch
         )
+
+
+def _teacher(path: Path) -> TrainedNetwork:
+    from models.training.trained import TrainedNetwork  # torch takes seconds to import
+
+    return TrainedNetwork.load(path)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,8 @@ def legend(history: Sequence[Epoch]) -> str:
     )
     kept = kept_epoch(history)
     of = f"Ring: epoch {kept} of {len(history)}, whose weights are kept. " if kept else ""
-    grey = "" if all(one.quantised for one in history) else "Grey: still in floating point."
+    early = "Grey: before the network computes as hardware does."
+    grey = "" if all(one.quantised for one in history) else early
     return f"{keys}<br>{of}{grey}".removesuffix("<br>")
 
 

@@ -22,9 +22,9 @@ from models.graph.network import NetworkGraph
 from models.importing.floating import FloatNetwork
 from models.quantisation.fake_quantisers import ActivationQuantiser, snapping
 from models.quantisation.plan import Quantisation
+from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
 from models.training.trained import TrainedNetwork
-from models.training.weight_layer import WeightLayer
 
 LEAST_IMAGES = 16
 """Fewest images that a calibration is made of."""

@@ -17,8 +17,8 @@ from torch import Tensor
 from models.calibration.inputs import channels_read
 from models.graph.layers import AvgPool, Conv2d, GlobalPool, Linear, MaxPool, Relu
 from models.graph.network import NetworkGraph
+from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
-from models.training.weight_layer import WeightLayer
 
 LARGEST = 64.0
 """Largest factor, and the inverse of the smallest."""

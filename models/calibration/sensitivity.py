@@ -22,8 +22,8 @@ from models.quantisation.fake_quantisers import ActivationQuantiser, WeightQuant
 from models.quantisation.masks import masked
 from models.quantisation.plan import Quantisation, can_be_sparse
 from models.quantisation.sparsity import Sparsity
+from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
-from models.training.weight_layer import WeightLayer
 
 
 @dataclass(frozen=True)

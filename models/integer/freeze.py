@@ -21,8 +21,8 @@ from models.graph.layers import Activation, Concat, Conv2d, Input, Linear
 from models.graph.network import Layer
 from models.integer.assemble import Numbers, weight_shapes
 from models.integer.network import Ints
+from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
-from models.training.weight_layer import WeightLayer
 
 Reals = NDArray[np.float64]
 

@@ -18,8 +18,8 @@ from models.graph.passes import scale_source
 from models.integer.freeze import Frozen
 from models.integer.lookups import TIE
 from models.quantisation.plan import TensorPlan
-from models.training.convolution import convolve
-from models.training.weightless import Weightless, operation
+from models.training.layers.convolution import convolve
+from models.training.layers.weightless import Weightless, operation
 
 
 class FrozenNetwork(nn.Module):

@@ -26,8 +26,8 @@ from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import is_signed, scale_source
 from models.quantisation.fake_quantisers import InputQuantiser, code_range, round_half_up
 from models.quantisation.plan import Quantisation
-from models.training.convolution import convolve
-from models.training.weightless import operation
+from models.training.layers.convolution import convolve
+from models.training.layers.weightless import operation
 
 _EPS = 1e-5
 

@@ -45,6 +45,8 @@ class StoredRun:
     """
 
     network: State
+    average: State
+    """State dictionary of averaging.Average's network; empty without averaging."""
     optimizer: dict[str, Any]
     best: State
     """State dictionary of the best quantised epoch; empty before the first one."""
@@ -65,7 +67,17 @@ def identity(
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
     del plain["compile"], plain["threads"]
-    unset = ("boo", "pruning", "narrow", "class_weights")
+    if not plain["augmentation"]["cutout"]:
+        del plain["augmentation"]["cutout"]
+    unset = (
+        "boo",
+        "pruning",
+        "narrow",
+        "class_weights",
+        "norm_share",
+        "average_epochs",
+        "bfloat16",
+    )
     for later in unset:  # which do not change the hash
         if not plain[later]:
             del plain[later]
@@ -84,22 +96,12 @@ def network_text(graph: NetworkGraph, quantisation: Quantisation) -> str:
     )
 
 
-def save_run(
-    path: Path, run: str, network: State, optimizer: dict[str, Any], best: State, history: History
-) -> None:
+def save_run(path: Path, run: str, stored: StoredRun) -> None:
     """Write a run's state to ``path``; ``run`` is its ``identity``.
 
-    network, optimizer, best: state dictionaries, of ``best`` that of the best quantised epoch or
-    {}. Raises OSError; the previous checkpoint stays in that case.
+    Raises OSError; the previous checkpoint stays in that case.
     """
-    content = {
-        "run": run,
-        "network": network,
-        "optimizer": optimizer,
-        "best": best,
-        "history": history,
-    }
-    save(content, path)
+    save({"run": run, **vars(stored)}, path)
 
 
 def load_run(path: Path, run: str) -> StoredRun | None:
@@ -115,10 +117,11 @@ def load_run(path: Path, run: str) -> StoredRun | None:
             f"{path}: is the checkpoint of another run (network, bits, data or settings differ); "
             "remove it or name another file"
         )
-    for name in ("network", "best"):
-        check_state(content[name], path)
+    average = content.get("average", {})
+    for state in (content["network"], average, content["best"]):
+        check_state(state, path)
     history = checked_history(content["history"], path)
-    return StoredRun(content["network"], content["optimizer"], content["best"], history)
+    return StoredRun(content["network"], average, content["optimizer"], content["best"], history)
 
 
 def check_state(state: Any, path: Path) -> None:

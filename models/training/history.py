@@ -25,7 +25,8 @@ class Epoch:
     accuracy: float
     """Accuracy on the validation split after the epoch, 0..1."""
     quantised: bool
-    """True if weights and activations were fake-quantised, False in the floating-point phase."""
+    """True if the network computed as hardware does, fake-quantised and with folded batch norms;
+    False before, in the floating-point phase and in one that is fake-quantised between norms."""
     training_accuracy: float | None = None
     """Accuracy on the training batches, 0..1, each before its own step and as augmented; None in
     files of release 0.2 and older."""

@@ -24,7 +24,8 @@ from models.files.reading import printable
 from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
-from models.training import checkpoint, speed
+from models.training import checkpoint, losses, speed
+from models.training.averaging import Average
 from models.training.history import Epoch, worth_keeping
 from models.training.losses import Start, ones_per_weight
 from models.training.narrowing import narrow, settle
@@ -48,22 +49,27 @@ def train(
     settings: TrainSettings,
     *,
     start: Start | None = None,
+    teacher: TrainedNetwork | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
     It is the last of those within a standard error of the best. start: a quantised network to train
-    on, distilled from its float network; all epochs are fake-quantised then. checkpoint: written
+    on, distilled from its float network; all epochs are fake-quantised then. teacher: a network of
+    the same images and classes whose answers are learned beside the labels; not used with
+    ``start``, which has its own. checkpoint: written
     after each epoch; an existing one of the same run is continued. Torch's random state and threads
     are as before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or
     data set do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
     checkpoint is damaged or another run's; OSError: it cannot be written.
     """
     check_match(verify(graph), dataset)
+    if teacher:
+        check_match(teacher.graph, dataset)
     if start:
         settings = dataclasses.replace(settings, float_share=0.0, quantised_rate_share=1.0)
-    run = _Run(graph, quantisation, dataset, settings, checkpoint, start)
+    run = _Run(graph, quantisation, dataset, settings, checkpoint, start, teacher)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
         run.work(progress)
@@ -102,12 +108,17 @@ class _Run:
         settings: TrainSettings,
         path: Path | None,
         start: Start | None,
+        teacher: TrainedNetwork | None,
     ) -> None:
-        self.start = start
+        self.start, self.teacher = start, teacher
         self.graph, self.quantisation = graph, quantisation
         self.dataset, self.settings, self.path = dataset, settings, path
         identity = checkpoint.identity(graph, quantisation, dataset, settings)
-        self.identity = start.identity(identity) if start else identity
+        if start:
+            identity = start.identity(identity)
+        elif teacher:
+            identity = losses.identity(identity, teacher.network)
+        self.identity = identity
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
         settings.augmentation.check(dataset.shape)
@@ -130,17 +141,24 @@ class _Run:
         if self.start:
             self.network.quantise()
             self.network.load_state_dict(self.start.network.state_dict())
+        self.wanted: Tensor | None = None
+        if self.teacher and not self.start:
+            mirror = self.settings.augmentation.mirror
+            self.wanted = losses.teacher_logits(self.teacher.network, self.images, mirror)
         narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
         if stored is not None:
             self.history = [Epoch(*epoch) for epoch in stored.history]
             self.best = stored.best
-            if self.history[-1].quantised:
-                self.network.quantise()
+            if not self.start and len(self.history) > self.settings.float_epochs:
+                self.network.quantise(fold=len(self.history) > self.settings.folded_from)
             checkpoint.load_state(self.network, stored.network, self.path)
         self._start_phase()
         if stored is not None:
+            if self.average:
+                checkpoint.load_state(self.average.network, stored.average, self.path)
+                self.average.done = self._steps * self._epochs_in_phase()
             try:
                 self.optimizer.load_state_dict(stored.optimizer)
             except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -149,13 +167,18 @@ class _Run:
 
     def work(self, progress: Progress | None) -> None:
         settings, start, first = self.settings, time.monotonic(), len(self.history)
+        folded_from = settings.folded_from
         for epoch in range(first, settings.epochs):
             if epoch == settings.float_epochs and not self.network.quantised:
-                self.network.eval()
-                self.network.quantise(self.images[:_CALIBRATION_IMAGES])
+                self._take_average()
+                self.network.quantise(self.images[:_CALIBRATION_IMAGES], epoch == folded_from)
+                self._start_phase()
+            elif epoch == folded_from and not self.network.folded:
+                self._take_average()
+                self.network.fold()
                 self._start_phase()
             loss, right = self._train_epoch(epoch)
-            accuracy = evaluate(self.network, self.dataset.validation)
+            accuracy = evaluate(self.judged, self.dataset.validation)
             self._keep(loss, accuracy, right)
             if progress:
                 spent = time.monotonic() - start
@@ -169,29 +192,53 @@ class _Run:
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 
     def _start_phase(self) -> None:
-        """Create optimiser and forward function, anew for the quantised phase.
+        """Create optimiser, average and forward function, anew for each phase.
 
         Folding has removed some parameters by then.
         """
         self.optimizer = make_optimizer(self.network, self.settings)
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
+        steps = 0.0 if self.settings.pruning else self.settings.average_epochs * self._steps
+        self.average = Average(self.network, steps) if steps > 1 else None
+
+    @property
+    def judged(self) -> QuantNetwork:
+        """The network that is evaluated and kept."""
+        return self.average.network if self.average else self.network
+
+    def _take_average(self) -> None:
+        """Go on from the network that is judged, in eval mode."""
+        self.network.load_state_dict(self.judged.state_dict())
+        self.network.eval()
+
+    @property
+    def _steps(self) -> int:
+        """Steps of an epoch: a shorter last batch is left out, so there is one shape for all."""
+        return len(self.images) // min(self.settings.batch_size, len(self.images))
+
+    def _epochs_in_phase(self) -> int:
+        """Epochs that are done of the phase which the network is in."""
+        done, settings = len(self.history), self.settings
+        starts = (0, settings.float_epochs, settings.folded_from)
+        return done - max(at for at in starts if at < done)
 
     def _keep(self, loss: float, accuracy: float, right: float) -> None:
         """Add an epoch to the history, keep its weights if they are worth it, and write both."""
-        quantised, images = self.network.quantised, len(self.dataset.validation)
+        images = len(self.dataset.validation)
+        quantised = self.network.quantised and self.network.folded
         kept = quantised and worth_keeping(self.history, accuracy, images)
         self.history.append(Epoch(loss, accuracy, quantised, right, kept))
         if kept:
-            self.best = copy.deepcopy(self.network.state_dict())
+            self.best = copy.deepcopy(self.judged.state_dict())
         if self.path:
-            checkpoint.save_run(
-                self.path,
-                self.identity,
+            stored = checkpoint.StoredRun(
                 self.network.state_dict(),
+                self.average.network.state_dict() if self.average else {},
                 self.optimizer.state_dict(),
                 self.best,
                 [dataclasses.astuple(past) for past in self.history],
             )
+            checkpoint.save_run(self.path, self.identity, stored)
 
     def _train_epoch(self, epoch: int) -> tuple[float, float]:
         """Train one epoch and return the loss and training accuracy of its history.Epoch.
@@ -202,8 +249,7 @@ class _Run:
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed * 100003 + epoch)
         order = torch.randperm(len(self.images), generator=generator)
-        size = min(settings.batch_size, len(order))
-        steps = len(order) // size  # a shorter last batch is left out: one shape for all
+        size, steps = min(settings.batch_size, len(order)), self._steps
         self.network.train()
         priced = settings.boo > 0 and self.network.quantised
         total, right = 0.0, 0
@@ -212,7 +258,7 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             chosen = order[step * size : (step + 1) * size]
-            images = settings.augmentation.apply(self.images[chosen], generator)
+            images, mirrored = settings.augmentation.apply(self.images[chosen], generator)
             logits = self.forward(images)
             loss = F.cross_entropy(
                 logits,
@@ -222,12 +268,16 @@ class _Run:
             )
             if self.start:
                 loss = self.start.mixed(loss, logits, images)
+            elif self.wanted is not None:
+                loss = losses.mixed(loss, logits, self.wanted[mirrored.long(), chosen])
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
             self.pruner.apply(pruned_share(settings, epoch + (step + 1) / steps))
+            if self.average:
+                self.average.update()
             total += float(loss.detach())
             right += int((logits.detach().argmax(dim=1) == self.labels[chosen]).sum())
         if not math.isfinite(total):

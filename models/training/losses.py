@@ -13,13 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.quantisation.fake_quantisers import WeightQuantiser
+from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
-from models.training.weight_layer import WeightLayer
 
 TEMPERATURE = 2.0
 """Divisor of the logits of both networks (Hinton et al., arXiv 1503.02531)."""
+TEACHER_BATCH = 500
+"""Images of which a teacher computes the logits at a time."""
 TEACHER_SHARE = 0.7
-"""Share of the float network's answers in the loss; the labels have the rest. Not tuned."""
+"""Share of the teacher's answers in the loss; the labels have the rest. Not tuned."""
 
 
 def ones_per_weight(layers: list[WeightLayer]) -> Tensor:
@@ -47,6 +49,16 @@ def _ones(quantiser: WeightQuantiser, weights: Tensor) -> Tensor:
     return (counts[below] + slope * (sizes - below)).sum()
 
 
+def identity(run: str, *networks: QuantNetwork) -> str:
+    """Return a hash (SHA-256, hexadecimal) of a run's identity and of networks it starts from."""
+    digest = hashlib.sha256(run.encode())
+    for network in networks:
+        for name, values in network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(values.detach().numpy().tobytes())
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Start:
     """A quantised network that training starts from, and the float network that it came from.
@@ -60,12 +72,7 @@ class Start:
 
     def identity(self, run: str) -> str:
         """Return a hash (SHA-256, hexadecimal) of a run's identity and of both networks."""
-        digest = hashlib.sha256(run.encode())
-        for network in (self.network, self.teacher):
-            for name, values in network.state_dict().items():
-                digest.update(name.encode())
-                digest.update(values.detach().numpy().tobytes())
-        return digest.hexdigest()
+        return identity(run, self.network, self.teacher)
 
     def mixed(self, loss: Tensor, logits: Tensor, images: Tensor) -> Tensor:
         """Return the loss on labels mixed with the divergence from the float network's answers.
@@ -73,7 +80,30 @@ class Start:
         loss: mean over a batch; logits (n, classes): of ``images`` (n, C, H, W), as for forward.
         """
         with torch.no_grad():
-            wanted = F.log_softmax(self.teacher(images) / TEMPERATURE, dim=1)
-        found = F.log_softmax(logits / TEMPERATURE, dim=1)
-        apart = F.kl_div(found, wanted, log_target=True, reduction="batchmean")
-        return (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * TEMPERATURE**2 * apart
+            wanted = self.teacher(images)
+        return mixed(loss, logits, wanted)
+
+
+def mixed(loss: Tensor, logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return the loss on labels mixed with the divergence from a teacher's answers.
+
+    loss: mean over a batch; logits, wanted (n, classes): of the network and of its teacher.
+    """
+    target = F.log_softmax(wanted / TEMPERATURE, dim=1)
+    found = F.log_softmax(logits / TEMPERATURE, dim=1)
+    apart = F.kl_div(found, target, log_target=True, reduction="batchmean")
+    return (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * TEMPERATURE**2 * apart
+
+
+@torch.no_grad()
+def teacher_logits(teacher: QuantNetwork, images: Tensor, mirror: bool) -> Tensor:
+    """Return a teacher's logits (1 or 2, n, classes) for all ``images``, and mirrored if asked.
+
+    They are computed once and stand for every change of an image but mirroring. images: uint8
+    (n, C, H, W). The teacher is left in eval mode.
+    """
+    teacher.eval()
+    kinds = [images, images.flip(3)] if mirror else [images]
+    return torch.stack(
+        [torch.cat([teacher(batch) for batch in kind.split(TEACHER_BATCH)]) for kind in kinds]
+    )

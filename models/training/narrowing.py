@@ -13,8 +13,8 @@ import torch
 from models.errors import ModelError
 from models.files.nodes import nearest
 from models.files.reading import quoted
+from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
-from models.training.weight_layer import WeightLayer
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise, scale_source
 from models.quantisation.fake_quantisers import ActivationQuantiser, InputQuantiser
 from models.quantisation.plan import Quantisation, check, plan_tensors
-from models.training.weight_layer import WeightLayer
-from models.training.weightless import Weightless
+from models.training.layers.weight_layer import WeightLayer
+from models.training.layers.weightless import Weightless
 
 Quantiser = ActivationQuantiser | InputQuantiser
 
@@ -148,14 +148,22 @@ class QuantNetwork(nn.Module):
         for layer in self.weight_layers:
             layer.fold()
 
+    @property
+    def folded(self) -> bool:
+        """True if no layer has a batch norm (any more)."""
+        return all(layer.batch_norm is None for layer in self.weight_layers)
+
     @torch.no_grad()
-    def quantise(self, pixels: Tensor | None = None) -> None:
-        """Fold, switch the quantisers on for good, and set their scales from a batch of ``pixels``.
+    def quantise(self, pixels: Tensor | None = None, fold: bool = True) -> None:
+        """Switch the quantisers on for good, and set their scales from a batch of ``pixels``.
 
         pixels: (n, C, H, W), 0..255. If it is None the scales stay as they are: a stored state is
-        loaded next.
+        loaded next. fold: False keeps batch norms, until ``fold`` is called, but for the output
+        layer's, whose channels share one scale.
         """
-        self.fold()
+        for layer in self.weight_layers:
+            if fold or layer.last:
+                layer.fold()
         self.quantised = True
         if pixels is not None:
             self._calibrate(pixels)

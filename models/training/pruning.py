@@ -8,8 +8,8 @@ from models.errors import ModelError
 from models.files.nodes import nearest
 from models.files.reading import quoted
 from models.quantisation.blocks import BlockShape, Pruning, zero_blocks
+from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
-from models.training.weight_layer import WeightLayer
 
 
 class Pruner:

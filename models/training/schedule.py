@@ -44,6 +44,12 @@ class TrainSettings:
     float_share: float = 0.4
     """Share of the epochs in floating point, rounded half to even; the rest (at least one) are
     fake-quantised."""
+    norm_share: float = 0.0
+    """Share of the fake-quantised epochs, the first ones, in which batch norms still normalise by
+    each batch; then they are folded, and the rest (at least one) computes as hardware does."""
+    average_epochs: float = 0.0
+    """Time constant of the average of the weights that is evaluated and kept, in epochs; 0: the
+    weights themselves. Pruning does without, as an average fills zeros."""
     quantised_rate_share: float = 0.5
     """Peak learning rate of the quantised phase, as a share of learning_rate."""
     optimizer: str = "adamw"
@@ -57,6 +63,9 @@ class TrainSettings:
     same."""
     compile: str = "auto"
     """Use of torch.compile: auto (if it saves time by a rough estimate), always or never."""
+    bfloat16: bool = False
+    """True: products of training steps round to bfloat16 until the network computes as hardware
+    does; faster on CPUs with such instructions. Evaluation is always in float32."""
     scale_bits: int = 8
     """Width of the requantisation multipliers that training rounds scales to."""
     boo: float = 0.0
@@ -76,6 +85,8 @@ class TrainSettings:
             ("batch_size", 2, 65536),
             ("learning_rate", 1e-8, 10.0),
             ("float_share", 0.0, 1.0),
+            ("norm_share", 0.0, 1.0),
+            ("average_epochs", 0.0, 1000.0),
             ("quantised_rate_share", 1e-4, 10.0),
             ("weight_decay", 0.0, 1.0),
             ("label_smoothing", 0.0, 0.5),
@@ -100,6 +111,12 @@ class TrainSettings:
     @property
     def float_epochs(self) -> int:
         return min(round(self.epochs * self.float_share), self.epochs - 1)
+
+    @property
+    def folded_from(self) -> int:
+        """Number of the first epoch, from 0, whose batch norms are folded."""
+        quantised = self.epochs - self.float_epochs
+        return self.float_epochs + min(round(quantised * self.norm_share), quantised - 1)
 
 
 def pruned_share(settings: TrainSettings, epoch: float) -> float:

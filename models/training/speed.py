@@ -70,14 +70,21 @@ def prepare(
     """Return the forward function to train with: the network, compiled by torch if that ``pays``.
 
     It uses the network's own parameters, whose memory format becomes channels_last. images: number
-    of training images.
+    of training images. Logits are float32, products those of ``settings.bfloat16``.
     """
     # Measured: 1.4 times as fast in floating point, 1.05 times quantised, compiled or not.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if not pays(graph, settings, images):
-        return network
-    compiled: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False)
-    return compiled
+    forward: Callable[[Tensor], Tensor] = network
+    if pays(graph, settings, images):
+        forward = torch.compile(network, dynamic=False)
+    exact = network.quantised and network.folded  # on hardware's grid, which bfloat16 leaves
+
+    def rounded(images: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = forward(images)
+        return logits.float()
+
+    return rounded if settings.bfloat16 and not exact else forward
 
 
 @contextlib.contextmanager

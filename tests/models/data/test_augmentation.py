@@ -17,14 +17,16 @@ def _images() -> torch.Tensor:
 
 
 def _places(changes: Augmentation) -> set[tuple[int, int]]:
-    moved = changes.apply(_images(), torch.Generator().manual_seed(0))
+    moved, _ = changes.apply(_images(), torch.Generator().manual_seed(0))
     assert (moved.sum(dim=(1, 2, 3)) == 200).all()
     return {(int(row), int(column)) for _, _, row, column in moved.nonzero()}
 
 
 def test_none_is_the_default_and_changes_nothing():
     assert Augmentation() == NONE
-    assert torch.equal(NONE.apply(_images(), torch.Generator()), _images())
+    images, mirrored = NONE.apply(_images(), torch.Generator())
+    assert torch.equal(images, _images())
+    assert not mirrored.any()
 
 
 @pytest.mark.parametrize("rows, columns", [(0, 2), (2, 0), (1, 3)])

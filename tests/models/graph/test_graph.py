@@ -34,8 +34,8 @@ from models.graph.passes import legalise
 from models.graph.verifier import verify
 from models.quantisation import yaml as quantisation_yaml
 from models.quantisation.plan import Quantisation, QuantSpec, knobs
+from models.training.layers.weightless import operation
 from models.training.network import QuantNetwork
-from models.training.weightless import operation
 from tests.models.strategies import graphs, pixels, quantisations
 
 RUNS = settings(max_examples=60, derandomize=True, deadline=None)

@@ -73,7 +73,7 @@ def test_training_accuracy_counts_each_batch_before_its_step(few):
     first, _ = train(SMALL, Quantisation(), few, settings).history
     torch.manual_seed(settings.seed)
     network = QuantNetwork(SMALL, Quantisation(), settings.scale_bits).train()
-    images = settings.augmentation.apply(torch.from_numpy(few.train.images), torch.Generator())
+    images, _ = settings.augmentation.apply(torch.from_numpy(few.train.images), torch.Generator())
     right = (network(images).argmax(dim=1).numpy() == few.train.labels).sum()
     assert first.training_accuracy == right / 100
     longer = dataclasses.replace(settings, epochs=20, batch_size=25, learning_rate=0.02)

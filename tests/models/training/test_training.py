@@ -355,8 +355,9 @@ def test_a_full_disk_is_an_os_error(tmp_path, monkeypatch):
     trained = untrained(SMALL, Quantisation(), 0)
     with pytest.raises(OSError, match="No space left"):
         trained.save(tmp_path / "net.pt")
+    stored = checkpoint.StoredRun(trained.network.state_dict(), {}, {}, {}, [])
     with pytest.raises(OSError, match="No space left"):
-        checkpoint.save_run(tmp_path / "run.pt", "", trained.network.state_dict(), {}, {}, [])
+        checkpoint.save_run(tmp_path / "run.pt", "", stored)
 
 
 # Parts ---------------------------------------------------------------------------------------

@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 from models.graph.layers import Conv2d, Linear
 from models.graph.network import Layer, NetworkGraph
-from models.quantisation.fake_quantisers import WeightQuantiser, round_half_up, snapping
+from models.quantisation.fake_quantisers import (
+    SMALLEST_SCALE,
+    WeightQuantiser,
+    round_half_up,
+    snapping,
+)
 from models.quantisation.masks import masked
 from models.quantisation.sparsity import Sparsity
-from models.training.convolution import convolve
+from models.training.layers.convolution import convolve
 
 
 class WeightLayer(nn.Module):
@@ -71,12 +76,15 @@ class WeightLayer(nn.Module):
     ) -> Tensor:
         """Compute the layer with hardware's weights and bias, on the grid of snapped scales.
 
-        The batch norm must be folded (not checked), and the caller quantises the result. inputs,
-        scales: a tensor and its scale each. out_scale: scale of the result; None where it
-        is not requantised (yet), and scales then stay as learned.
+        The caller quantises the result. inputs, scales: a tensor and its scale each. out_scale:
+        scale of the result; None where it is not requantised (yet), and scales then stay as
+        learned. A batch norm that is not folded yet normalises the sums, and no scale is snapped.
         """
         scale = self.quantiser.scale
         weight = self.quantiser(self.kept_weight())
+        if self.batch_norm is not None:
+            out = self.batch_norm(convolve(self.spec, inputs[0], weight, None))
+            return F.relu(out) if self.relu else out
         if out_scale is not None:
             factor = snapping(scales[0] * scale / out_scale, self.scale_bits)
             scale, weight = scale * factor, weight * factor
@@ -91,7 +99,8 @@ class WeightLayer(nn.Module):
     def fold(self) -> None:
         """Fold the batch norm's running statistics into weight and bias in place, and remove it.
 
-        A layer without batch norm stays as it is.
+        Weight scales follow, so that the codes of quantised weights stay as they are but for the
+        sign of channels whose factor is negative. A layer without batch norm stays as it is.
         """
         norm = self.batch_norm
         if norm is None:
@@ -101,4 +110,7 @@ class WeightLayer(nn.Module):
         factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         self.weight.mul_(factor[:, None, None, None])
         self.bias.copy_(norm.bias - norm.running_mean * factor)
+        if self.quantiser.log_scale.numel() == len(factor):
+            sizes = factor.abs().clamp_min(SMALLEST_SCALE)
+            self.quantiser.log_scale.add_(torch.log(sizes)[:, None, None, None])
         self.batch_norm = None

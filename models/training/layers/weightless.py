@@ -15,7 +15,7 @@ from models.graph.layers import Activation, Add, AvgPool, Concat, GlobalPool, Ma
 from models.graph.network import Layer
 from models.quantisation.fake_quantisers import snapping
 from models.quantisation.plan import ADD_WEIGHT_BITS
-from models.training.convolution import padded
+from models.training.layers.convolution import padded
 
 
 def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:

@@ -1,0 +1,134 @@
+"""Batch norms beside fake quantisation, averaged weights and products in bfloat16."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from models.data import datasets
+from models.data.datasets import Dataset
+from models.graph.layers import Conv2d, Linear, MaxPool
+from models.graph.network import sequential
+from models.integer import reference
+from models.integer.lower import lower
+from models.quantisation.blocks import BlockShape, Pruning
+from models.quantisation.plan import Quantisation, QuantSpec
+from models.training.averaging import Average
+from models.training.loop import train
+from models.training.network import QuantNetwork
+from models.training.schedule import TrainSettings
+from models.training.trained import answers
+from tests.models.strategies import graphs
+
+CONV = Conv2d(8, (3, 3), padding=(1, 1), batch_norm=True, relu=True)
+NETWORK = sequential("phases", (1, 8, 8), CONV, MaxPool((2, 2), (2, 2)), CONV, Linear(10))
+TERNARY = Quantisation(4, QuantSpec(2, 2))
+PHASES = TrainSettings(
+    epochs=6, float_share=0.34, norm_share=0.5, average_epochs=1.0, threads=1, compile="never"
+)
+
+
+@pytest.fixture(scope="module")
+def few() -> Dataset:
+    """Return the digits with 200 training images."""
+    digits = datasets.load("digits")
+    chosen = np.random.default_rng(0).permutation(len(digits.train))[:200]
+    return dataclasses.replace(digits, train=digits.train.take(chosen))
+
+
+def test_the_phases_follow_each_other():
+    assert (PHASES.float_epochs, PHASES.folded_from) == (2, 4)
+    assert dataclasses.replace(PHASES, norm_share=0.0).folded_from == 2
+    assert dataclasses.replace(PHASES, norm_share=1.0).folded_from == 5  # one epoch at least
+
+
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(graphs(), st.integers(0, 2**16))
+def test_folding_a_quantised_network_keeps_its_codes(graph, seed):
+    """In eval mode it computes the same but for rounding of scales, and |code| stays as it is."""
+    torch.manual_seed(seed)
+    network = QuantNetwork(graph, Quantisation(4, QuantSpec(3, 4)))
+    for layer in network.weight_layers:
+        if layer.batch_norm is not None:
+            nn.init.uniform_(layer.batch_norm.weight, -1.5, 1.5)
+            nn.init.uniform_(layer.batch_norm.running_var, 0.5, 2.0)
+    network.eval()
+    network.quantise(torch.randint(0, 256, (4, *graph.shapes[graph.input.name])), fold=False)
+    before = [layer.quantiser.codes(layer.kept_weight()) for layer in network.weight_layers]
+    signs = [
+        1 if layer.batch_norm is None else torch.sign(layer.batch_norm.weight)[:, None, None, None]
+        for layer in network.weight_layers
+    ]
+    network.fold()
+    assert network.folded
+    for layer, codes, sign in zip(network.weight_layers, before, signs, strict=True):
+        flipped = codes * torch.as_tensor(sign).to(torch.int64)
+        same = layer.quantiser.codes(layer.kept_weight()) == flipped
+        assert float(same.double().mean()) > 0.95  # an exact half may round the other way
+
+
+def test_each_phase_ends_in_hardwares_arithmetic(few):
+    """Only folded epochs are kept, and the kept network answers as its integers do."""
+    trained = train(NETWORK, TERNARY, few, PHASES)
+    assert [epoch.quantised for epoch in trained.history] == [False] * 4 + [True] * 2
+    assert all(epoch.quantised for epoch in trained.history if epoch.kept)
+    _, integer = lower(trained, 8)
+    images = few.validation.images
+    found = reference.run(integer, reference.quantise_input(integer, images))
+    logits = found[integer.layers[-1].output]
+    same = logits.reshape(len(images), -1).argmax(1) == answers(trained.network, images)
+    assert same.all()
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
+def test_resumed_phases_equal_uninterrupted_ones(few, tmp_path, stop):
+    class Stop(Exception):
+        pass
+
+    def halt(done: int, *_: float) -> None:
+        if done == stop:
+            raise Stop
+
+    whole = train(NETWORK, TERNARY, few, PHASES)
+    with contextlib.suppress(Stop):
+        train(NETWORK, TERNARY, few, PHASES, checkpoint=tmp_path / "run.pt", progress=halt)
+    again = train(NETWORK, TERNARY, few, PHASES, checkpoint=tmp_path / "run.pt")
+    assert again.history == whole.history
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name]), name
+
+
+def test_an_average_follows_and_lags():
+    line = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(line.weight)
+    average = Average(line, steps=50)
+    nn.init.ones_(line.weight)
+    found = []
+    for _ in range(200):
+        average.update()
+        found.append(float(average.network.weight))
+    assert found == sorted(found)
+    assert 0 < found[0] < 1
+    assert found[-1] > 0.95
+
+
+def test_pruned_blocks_stay_zero_beside_an_average(few):
+    block = BlockShape(4, 1)
+    pruning = Pruning(0.5, (("conv2d3", block),))
+    names = [layer.name for layer in NETWORK.layers]
+    assert "conv2d3" in names
+    train(NETWORK, TERNARY, few, dataclasses.replace(PHASES, pruning=pruning))  # else ModelError
+
+
+def test_products_in_bfloat16_train_as_well(few):
+    rounded = train(NETWORK, TERNARY, few, dataclasses.replace(PHASES, bfloat16=True))
+    exact = train(NETWORK, TERNARY, few, PHASES)
+    assert rounded.history != exact.history
+    assert abs(rounded.validation_accuracy - exact.validation_accuracy) < 0.15
