@@ -31,7 +31,7 @@ EPOCHS = (12, 100)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class _Recipe:
     """Hyperparameters of full training for images of one size."""
 
     images_seen: int
@@ -46,13 +46,13 @@ class Recipe:
 _SMALL_MAP = 16 * 16
 """Most pixels per image (rows x columns) for which training uses _SMALL and one thread: on digits,
 two threads took 4 to 10 times the processor time of one, for the same wall time."""
-_SMALL = Recipe(600_000, 64, 1e-4, label_smoothing=0.1, threads=1)
+_SMALL = _Recipe(600_000, 64, 1e-4, label_smoothing=0.1, threads=1)
 """Recipe for small images, with label smoothing (Szegedy et al., arXiv 1512.00567).
 
 On digits (data splits 1 and 2, validation images shifted by up to a pixel) smoothing raised the
 accuracy of the full training from 98.6 to 99.4 %.
 """
-_LARGE = Recipe(1_300_000, 128, 1e-3, label_smoothing=0.0, threads=None)
+_LARGE = _Recipe(1_300_000, 128, 1e-3, label_smoothing=0.0, threads=None)
 """Recipe for larger images, not tuned; 92.98 % on Fashion-MNIST (docs/measurements/results.md)."""
 
 

@@ -55,7 +55,7 @@ def test_the_usual_reach_follows_each_side(kind):
 def test_senseless_augmentation_is_refused():
     with pytest.raises(ModelError, match="augment must be one of none, shift, mirror"):
         Augmentation.of("mixup", (1, 8, 8))
-    with pytest.raises(ModelError, match="shifts must be >= 0"):
+    with pytest.raises(ModelError, match="shifts and cutout must be >= 0"):
         Augmentation(-1, 0)
     with pytest.raises(ModelError, match="a shift by 8 of 8 columns is too far"):
         Augmentation(0, 8).check((1, 9, 8))
