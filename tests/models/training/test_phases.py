@@ -22,7 +22,9 @@ from models.integer import reference
 from models.integer.lower import lower
 from models.quantisation.blocks import BlockShape, Pruning
 from models.quantisation.plan import Quantisation, QuantSpec
+from models.training import choices
 from models.training.averaging import Average
+from models.training.choices import TrainingChoices
 from models.training.loop import train
 from models.training.losses import teacher_logits
 from models.training.network import QuantNetwork
@@ -165,3 +167,17 @@ def test_a_teacher_answers_mirrored_images_as_such(few):
         torch.testing.assert_close(logits[0], network(images))
         torch.testing.assert_close(logits[1], network(images.flip(3)))
     assert len(teacher_logits(network, images, mirror=False)) == 1
+
+
+def test_a_machine_settles_bfloat16_for_all_of_a_study(few, monkeypatch, tmp_path):
+    large = dataclasses.replace(few, shape=(3, 32, 32))
+    for flags, fast in (("flags: fpu avx512_bf16", True), ("flags: fpu avx2", False)):
+        cpus = tmp_path / "cpuinfo"
+        cpus.write_text(flags)
+        monkeypatch.setattr(choices, "_CPUINFO", cpus)
+        assert choices.fast_bfloat16() is fast
+        assert TrainingChoices().settled(large).bfloat16 == (True if fast else None)
+        assert TrainingChoices(bfloat16=False).settled(large).bfloat16 is False
+        assert TrainingChoices().settled(few) == TrainingChoices()  # small images are not faster
+    monkeypatch.setattr(choices, "_CPUINFO", tmp_path / "none")
+    assert not choices.fast_bfloat16()
