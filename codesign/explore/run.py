@@ -98,6 +98,7 @@ def explore(
         model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
         given, dataset = _data(settings, progress)
         caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
+        settings = dataclasses.replace(settings, training=settings.training.settled(dataset))
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
         folds.check(settings.folds, dataset)  # so does this
         approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches

@@ -5,8 +5,10 @@ Needs no torch.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +33,7 @@ EPOCHS = (12, 100)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class _Recipe:
     """Hyperparameters of full training for images of one size."""
 
     images_seen: int
@@ -43,16 +45,19 @@ class Recipe:
     """Threads of torch; None: torch's own setting."""
 
 
+_CPUINFO = Path("/proc/cpuinfo")
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Flags of CPUs with products in bfloat16: of x86-64, and of 64-bit Arm."""
 _SMALL_MAP = 16 * 16
 """Most pixels per image (rows x columns) for which training uses _SMALL and one thread: on digits,
 two threads took 4 to 10 times the processor time of one, for the same wall time."""
-_SMALL = Recipe(600_000, 64, 1e-4, label_smoothing=0.1, threads=1)
+_SMALL = _Recipe(600_000, 64, 1e-4, label_smoothing=0.1, threads=1)
 """Recipe for small images, with label smoothing (Szegedy et al., arXiv 1512.00567).
 
 On digits (data splits 1 and 2, validation images shifted by up to a pixel) smoothing raised the
 accuracy of the full training from 98.6 to 99.4 %.
 """
-_LARGE = Recipe(1_300_000, 128, 1e-3, label_smoothing=0.0, threads=None)
+_LARGE = _Recipe(1_300_000, 128, 1e-3, label_smoothing=0.0, threads=None)
 """Recipe for larger images, not tuned; 92.98 % on Fashion-MNIST (docs/measurements/results.md)."""
 
 
@@ -86,7 +91,8 @@ class TrainingChoices:
     average_epochs: float | None = None
     """Epochs over which full trainings average weights (TrainSettings.average_epochs)."""
     bfloat16: bool | None = None
-    """True: full trainings round products to bfloat16 at first (TrainSettings.bfloat16)."""
+    """True: trainings round products to bfloat16 at first (TrainSettings.bfloat16). None: those of
+    images that are not small do, if the CPU has instructions for it."""
 
     def __post_init__(self) -> None:
         if self.augment is not None and self.augment not in AUGMENTATIONS:
@@ -115,6 +121,14 @@ class TrainingChoices:
         wanted = Augmentation(rows, columns, found.mirror, self.cutout or 0)
         wanted.check(dataset.shape)
         return wanted
+
+    def settled(self, dataset: Dataset) -> TrainingChoices:
+        """Return the choices with that of bfloat16 made, if this machine makes it True.
+
+        All machines of a study then train alike.
+        """
+        wanted = self.settings(dataset)["bfloat16"]
+        return dataclasses.replace(self, bfloat16=True) if wanted else self
 
     def settings(self, dataset: Dataset) -> dict[str, Any]:
         """Return settings of full training on ``dataset``, by TrainSettings' names.
@@ -148,9 +162,24 @@ def largest_batch(images: int) -> int:
     return 1 << max(3, (images // STEPS_PER_EPOCH).bit_length() - 1)
 
 
+def large_images(dataset: Dataset) -> bool:
+    """Return True for images of more pixels than the recipe of small ones is for."""
+    return math.prod(dataset.shape[1:]) > _SMALL_MAP
+
+
+def fast_bfloat16() -> bool:
+    """Return True if the CPU has instructions for bfloat16, as far as Linux says."""
+    try:
+        words = _CPUINFO.read_text().split()
+    except OSError:
+        return False
+    return not _BFLOAT16.isdisjoint(words)
+
+
 def _recipe(dataset: Dataset) -> dict[str, Any]:
     """Return the settings of full training on ``dataset`` where no choice is made."""
-    recipe = _SMALL if math.prod(dataset.shape[1:]) <= _SMALL_MAP else _LARGE
+    large = large_images(dataset)
+    recipe = _LARGE if large else _SMALL
     images, (low, high) = len(dataset.train), EPOCHS
     return {
         "epochs": min(max(round(recipe.images_seen / images), low), high),
@@ -158,4 +187,5 @@ def _recipe(dataset: Dataset) -> dict[str, Any]:
         "weight_decay": recipe.weight_decay,
         "label_smoothing": recipe.label_smoothing,
         "threads": recipe.threads,
+        "bfloat16": large and fast_bfloat16(),
     }

@@ -163,6 +163,7 @@ def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) ->
         boo=how.boo, batch_size=min(64, largest_batch(len(dataset.train))),
         augmentation=how.training.augmentation(dataset),
         class_weights=how.training.loss_weights(dataset),
+        bfloat16=bool(how.training.bfloat16),
     )  # fmt: skip
     return train(task.graph, task.quantisation, dataset, settings)
 

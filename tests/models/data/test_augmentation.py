@@ -55,7 +55,25 @@ def test_the_usual_reach_follows_each_side(kind):
 def test_senseless_augmentation_is_refused():
     with pytest.raises(ModelError, match="augment must be one of none, shift, mirror"):
         Augmentation.of("mixup", (1, 8, 8))
-    with pytest.raises(ModelError, match="shifts must be >= 0"):
+    with pytest.raises(ModelError, match="shifts and cutout must be >= 0"):
         Augmentation(-1, 0)
     with pytest.raises(ModelError, match="a shift by 8 of 8 columns is too far"):
         Augmentation(0, 8).check((1, 9, 8))
+
+
+def test_cutout_takes_a_square_that_ends_at_the_border():
+    images = torch.full((512, 2, 9, 12), 7, dtype=torch.uint8)
+    found, _ = Augmentation(cutout=4).apply(images, torch.Generator().manual_seed(0))
+    assert (images == 7).all()
+    lost = found == 0
+    assert (lost[:, 0] == lost[:, 1]).all()
+    rows, columns = lost[:, 0].any(2).sum(1), lost[:, 0].any(1).sum(1)
+    assert (lost[:, 0].sum((1, 2)) == rows * columns).all()
+    assert set(rows.tolist()) == {2, 3, 4}
+    assert set(columns.tolist()) == {2, 3, 4}
+    assert lost.any(0).all()
+
+
+def test_a_cutout_as_large_as_the_image_is_refused():
+    with pytest.raises(ModelError, match="a cutout of 9 of 9 rows"):
+        Augmentation(cutout=9).check((1, 9, 12))

@@ -13,18 +13,23 @@ from hypothesis import strategies as st
 from torch import nn
 
 from models.data import datasets
+from models.data.augmentation import Augmentation
 from models.data.datasets import Dataset
+from models.errors import ModelError
 from models.graph.layers import Conv2d, Linear, MaxPool
 from models.graph.network import sequential
 from models.integer import reference
 from models.integer.lower import lower
 from models.quantisation.blocks import BlockShape, Pruning
 from models.quantisation.plan import Quantisation, QuantSpec
+from models.training import choices
 from models.training.averaging import Average
+from models.training.choices import TrainingChoices
 from models.training.loop import train
+from models.training.losses import teacher_logits
 from models.training.network import QuantNetwork
 from models.training.schedule import TrainSettings
-from models.training.trained import answers
+from models.training.trained import TrainedNetwork, answers
 from tests.models.strategies import graphs
 
 CONV = Conv2d(8, (3, 3), padding=(1, 1), batch_norm=True, relu=True)
@@ -113,7 +118,7 @@ def test_an_average_follows_and_lags():
     found = []
     for _ in range(200):
         average.update()
-        found.append(float(average.network.weight))
+        found.append(average.network.weight.item())
     assert found == sorted(found)
     assert 0 < found[0] < 1
     assert found[-1] > 0.95
@@ -132,3 +137,47 @@ def test_products_in_bfloat16_train_as_well(few):
     exact = train(NETWORK, TERNARY, few, PHASES)
     assert rounded.history != exact.history
     assert abs(rounded.validation_accuracy - exact.validation_accuracy) < 0.15
+
+
+def test_a_teacher_pulls_the_answers_towards_its_own(few):
+    """With labels that say nothing, the network learns what its teacher knows."""
+    teacher = train(NETWORK, Quantisation(4, QuantSpec(8, 8)), few, dataclasses.replace(
+        PHASES, epochs=30))  # fmt: skip
+    labels = np.random.default_rng(1).permutation(few.train.labels)
+    blind = dataclasses.replace(few, train=dataclasses.replace(few.train, labels=labels))
+    longer = dataclasses.replace(PHASES, epochs=30, augmentation=Augmentation(mirror=True))
+    alone = train(NETWORK, TERNARY, blind, longer)
+    taught = train(NETWORK, TERNARY, blind, longer, teacher=teacher)
+    assert taught.validation_accuracy > alone.validation_accuracy + 0.2
+
+
+def test_a_teacher_of_other_classes_is_refused(few):
+    other = sequential("other", (1, 8, 8), CONV, Linear(4))
+    teacher = TrainedNetwork(other, TERNARY, QuantNetwork(other, TERNARY), ())
+    with pytest.raises(ModelError, match="4 outputs, digits has 10 classes"):
+        train(NETWORK, TERNARY, few, PHASES, teacher=teacher)
+
+
+def test_a_teacher_answers_mirrored_images_as_such(few):
+    torch.manual_seed(0)
+    network = QuantNetwork(NETWORK, TERNARY).eval()
+    images = torch.from_numpy(few.train.images[:7])
+    logits = teacher_logits(network, images, mirror=True)
+    with torch.no_grad():
+        torch.testing.assert_close(logits[0], network(images))
+        torch.testing.assert_close(logits[1], network(images.flip(3)))
+    assert len(teacher_logits(network, images, mirror=False)) == 1
+
+
+def test_a_machine_settles_bfloat16_for_all_of_a_study(few, monkeypatch, tmp_path):
+    large = dataclasses.replace(few, shape=(3, 32, 32))
+    for flags, fast in (("flags: fpu avx512_bf16", True), ("flags: fpu avx2", False)):
+        cpus = tmp_path / "cpuinfo"
+        cpus.write_text(flags)
+        monkeypatch.setattr(choices, "_CPUINFO", cpus)
+        assert choices.fast_bfloat16() is fast
+        assert TrainingChoices().settled(large).bfloat16 == (True if fast else None)
+        assert TrainingChoices(bfloat16=False).settled(large).bfloat16 is False
+        assert TrainingChoices().settled(few) == TrainingChoices()  # small images are not faster
+    monkeypatch.setattr(choices, "_CPUINFO", tmp_path / "none")
+    assert not choices.fast_bfloat16()
