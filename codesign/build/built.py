@@ -78,6 +78,16 @@ class BuiltNetwork:
         shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return shares
 
+    def check_classes(self) -> None:
+        """Raise UserError where the network's outputs are a map, and so no classes of its input."""
+        channels, rows, columns = self.network.output.shape
+        if rows * columns > 1 and (channels > 1 or min(rows, columns) > 1):
+            raise UserError(
+                f"network {self.network.name}: its output is a map of {channels} x {rows} x "
+                f"{columns}, not one value for each class of an image, so no data set has answers "
+                "for it; codesign build (without --dataset), verify and export take the network"
+            )
+
     def named(self) -> str:
         """Return the class names for a message, the first of many and the number of the rest."""
         more = len(self.classes) - MOST_NAMES

@@ -14,6 +14,8 @@ from models.integer.scores import Scores
 from models.training.history import Epoch, kept_epoch, to_list
 
 TEST = "test"
+WHOLE = "all of the data, which have no test part"
+"""What a line calls the images of ``test`` where they are no such part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,8 @@ class Evaluation:
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     """Sentences on everything that was guessed, cut or is doubtful."""
+    whole: bool = False
+    """True where ``test`` is all of a data set that has no test part."""
 
     @property
     def shares(self) -> dict[str, float]:

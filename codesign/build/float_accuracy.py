@@ -96,6 +96,5 @@ def evaluate(
         assumed = pixel_notes(found.pixels)
     answers = loading.answers(found.floating, data.part.values, gain, offset)
     scores = Scores.of(answers, data.part.labels, len(classes))
-    doubts = scores.doubts(classes, TEST)
-    notes = (*data.notes, *assumed, "the network is in floating point", *doubts)
-    return Evaluation({TEST: scores}, classes, notes)
+    notes = (*data.notes, *assumed, "the network is in floating point")
+    return other_data.judged(scores, classes, notes, whole=data.whole)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from models.data.pictures import to_channels
 from models.data.raw import TRAIN, Labels, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
+from models.integer.scores import Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class TestData:
     name: str
     split: Split
     notes: tuple[str, ...]
+    whole: bool = False
+    """True where they are all examples of a data set that has no test part."""
 
 
 def load(
@@ -64,7 +67,7 @@ def load(
     mapping, assumed = built.mapping(found.part.values, found.pictures)
     split = Split(mapping.levels(found.part.values), found.part.labels)
     doubts = mapping.doubts(found.part.values, "the data set")
-    return TestData(spec.name, split, (*found.notes, *assumed, *doubts))
+    return TestData(spec.name, split, (*found.notes, *assumed, *doubts), found.whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,8 @@ class Given:
     part: Part
     pictures: bool
     notes: tuple[str, ...]
+    whole: bool
+    """As of TestData."""
 
 
 def given(
@@ -86,6 +91,7 @@ def given(
 
     Arguments and errors: as for ``load``.
     """
+    built.check_classes()
     options = ReadOptions(Layout(spec.layout), spec.resize)
     with caches.folder(caches.DATASETS) as cache:
         raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
@@ -97,14 +103,25 @@ def given(
     _check_shape(built, spec.name, values.shape[1:])
     numbers, said = _numbers(built, spec.name, raw.class_names)
     notes = (*raw.notes, *more, *said)
-    return Given(Part(values, numbers[part.labels]), raw.range == PIXELS, notes)
+    whole = TEST not in raw.parts
+    return Given(Part(values, numbers[part.labels]), raw.range == PIXELS, notes, whole)
 
 
 def evaluate(built: BuiltNetwork, data: TestData) -> Evaluation:
     """Run the integer network on all examples; the evaluation's only part is ``test``."""
     scores = scores_of(built.network, data.split, len(built.classes))
-    doubts = scores.doubts(built.classes, TEST)
-    return Evaluation({TEST: scores}, built.classes, (*data.notes, *doubts))
+    return judged(scores, built.classes, data.notes, whole=data.whole)
+
+
+def judged(
+    scores: Scores, classes: tuple[str, ...], notes: Sequence[str], *, whole: bool
+) -> Evaluation:
+    """Return the evaluation of the part ``test``, its doubts behind the notes.
+
+    whole: as of TestData.
+    """
+    doubts = scores.doubts(classes, "" if whole else TEST)
+    return Evaluation({TEST: scores}, classes, (*notes, *doubts), whole)
 
 
 def _same(name: str, own: str) -> bool:

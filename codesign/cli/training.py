@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesign.build import pipeline
-from codesign.build.evaluation import Evaluation
+from codesign.build.evaluation import WHOLE, Evaluation
 from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.design import Design
@@ -86,7 +86,8 @@ def checkpoint_of(out: Path) -> Path:
 def show(found: Evaluation, console: Console) -> None:
     """Print accuracies with their intervals, the classes of lowest recall, and all notes."""
     for part, scores in found.parts.items():
-        console.say(f"accuracy:      {scores.accuracy.describe()} ({part})")
+        of = WHOLE if found.whole else part
+        console.say(f"accuracy:      {scores.accuracy.describe()} ({of})")
     recalls = found.last.per_class(found.classes)
     worst = sorted(
         (one["recall"], name) for name, one in recalls.items() if one["recall"] is not None

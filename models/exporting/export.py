@@ -42,7 +42,11 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
         if isinstance(layer, ConcatLayer):
             dialect.concat(layer.inputs, layer.output)
         elif layer.lookup:
-            raise ModelError(f"layer {layer.name}: looks codes up in a table, which is not written")
+            raise ModelError(
+                f"layer {layer.name}: looks codes up in a table (sigmoid, SiLU and the like), "
+                "which neither format says; networks whose activations are ReLU, leaky ReLU, clips "
+                "or hard sigmoid are written"
+            )
         elif is_pool_alone(network, layer):
             source = layer.sources[0].tensor
             dialect.pool(source, layer.output, **pooled(network, layer, alone=True))

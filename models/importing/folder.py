@@ -24,7 +24,7 @@ from models.errors import ModelError
 from models.files import arrays, folders, json_io, yaml_io
 from models.files.folders import Earlier
 from models.files.nodes import Node, build
-from models.files.reading import FileError, escaped, max_memory, read_bytes
+from models.files.reading import FileError, escaped, max_memory, quoted, read_bytes
 from models.files.writing import npz_bytes
 from models.graph.layers import Shape
 from models.graph.yaml import graph_items, read_graph
@@ -65,18 +65,16 @@ def save(found: Imported, folder: Path) -> dict[str, str]:
 
     Of an older import what ``network.json`` lists and is as it was written is replaced; what was
     changed since is kept under another name. Returns the latter: name before -> name now. Raises
-    ModelError for what is not wholly imported, FileError for a link and for a folder with files of
-    these names that is no network folder, OSError.
+    ModelError for what is not wholly imported, FileError as check_free does, OSError.
     """
     if found.input is None or found.output is None or not (found.integer or found.floating):
         raise ModelError(f"{found.name} is not wholly imported")
-    if folder.is_symlink():
-        raise FileError(f"{escaped(str(folder))} is a link; name the folder itself")
+    earlier = check_free(folder)
     files = _contents(found, found.input, found.output)
     header = _header(found, found.input, found.output)
     header["sha256"] = {name: _sha256(data) for name, data in files.items()}
     files[NETWORK] = json_io.text(header).encode()
-    return folders.write(files, folder, _earlier(folder))
+    return folders.write(files, folder, earlier)
 
 
 def _contents(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, bytes]:
@@ -95,9 +93,17 @@ def _contents(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, by
     return files
 
 
-def _earlier(folder: Path) -> Earlier:
-    """Return which files of an older import are as it wrote them. Raises FileError for others'."""
-    found = [name for name in (NETWORK, *_LISTED) if os.path.lexists(folder / name)]
+def check_free(folder: Path) -> Earlier:
+    """Return which files of an older import are as it wrote them.
+
+    Raises FileError unless ``folder`` is absent, empty, or a network folder; a link is refused.
+    """
+    if folder.is_symlink():
+        raise FileError(f"{escaped(str(folder))} is a link; name the folder itself")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise FileError(f"{escaped(str(folder))} is a file; name another folder")
+    found = [NETWORK] if (folder / NETWORK).exists() else []
+    found += sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if not found:
         return folders.NOTHING
     try:
@@ -108,8 +114,8 @@ def _earlier(folder: Path) -> Earlier:
         ours, said = False, {}
     if not ours or not (INTEGER in said or GRAPH in said):
         raise FileError(
-            f"{escaped(str(folder))}: holds {found[0]}, but is no network folder; name another "
-            "folder"
+            f"{escaped(str(folder))}: holds {quoted(found[0])}, but is no network folder; name "
+            "an empty folder or a new one"
         )
     listed = {name for name in _LISTED if name in said}
     written = {name for name in listed if _digest(folder / name) == said[name]}

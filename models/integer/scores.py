@@ -107,21 +107,22 @@ class Scores:
 
         A class without images is not warned of. Guessing always answers the most frequent class; an
         accuracy of less than MAJORITY_MARGIN above it is warned of, unless all images are of one
-        class. names: by class number. part: the data's name in the texts, such as ``test``.
+        class. names: by class number. part: the data's name in the texts, such as ``test``, if any.
         """
         images, answers = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        of = f"{part} " if part else ""
         never = [name for i, name in enumerate(names) if images[i] and not answers[i]]
         found = []
         if never:
             what = "class" if len(never) == 1 else "classes"
-            found.append(f"{what} {', '.join(never)} never answered on the {part} images")
+            found.append(f"{what} {', '.join(never)} never answered on the {of}images")
         total = int(images.sum())
         if total and len(names) > 1:
             majority = float(images.max() / total)
             if self.accuracy.share < majority + MAJORITY_MARGIN and majority < 1:
                 largest = names[int(images.argmax())]
                 found.append(
-                    f"{part} accuracy {100 * self.accuracy.share:.1f} % is no better than always "
+                    f"{of}accuracy {100 * self.accuracy.share:.1f} % is no better than always "
                     f"answering {largest}, {100 * majority:.1f} %"
                 )
         return found

@@ -89,6 +89,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if limits and not limits[0] < limits[1]:
         raise UserError(f"--input-range: {limits[0]:g} must be below {limits[1]:g}")
     pixels = _pixels(args)
+    folder.check_free(args.out)
     found = imports.read(args.file, limits, partition=args.partition)
     found = dataclasses.replace(found, pixels=pixels)
     if pixels and found.input:

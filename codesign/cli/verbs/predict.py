@@ -46,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     network = options.load_network(args.build, console.warn)
+    network.check_classes()
     examples = [inputs.read(network, path) for path in args.files]  # all, before any is classified
     results = []
     for each in examples:
