@@ -60,6 +60,7 @@ REASONS = {
     "codesign/cost/area/model_file.py": "our sources, for the key of the cache",
     "codesign/cost/cycles/compiled.py": "our sources, for the key of the cache",
     "codesign/report/page.py": "our style sheet",
+    "models/training/choices.py": "what Linux says of the CPU",
     "rtl_gen/emit.py": "our Verilog",
 }  # fmt: skip
 """File outside the door -> why what it opens is not named by a user."""
