@@ -44,6 +44,29 @@ def requantise(
     return np.clip(scaled + zero_point, 0, (1 << bits) - 1)
 
 
+LEAST, MOST = -(1 << 62), 1 << 62
+"""Thresholds that every accumulator reaches, and that none does."""
+
+
+def thresholds(
+    multipliers: ArrayLike, shifts: ArrayLike, zero_point: int, bits: int
+) -> NDArray[np.int64]:
+    """Return the least accumulators that ``requantise`` gives the codes 1..2**bits - 1, or more.
+
+    As codes never fall where accumulators rise, ``requantise`` counts how many of these thresholds
+    an accumulator, bias included, reaches. multipliers and shifts as there, of one shape. Returns
+    int64 of that shape and (2**bits - 1,) behind it, ascending; where the multiplier is 0, and so
+    the code the same for all accumulators, LEAST up to it and MOST above.
+    """
+    mult = np.asarray(multipliers, dtype=np.int64)[..., None]
+    shift = np.asarray(shifts, dtype=np.int64)[..., None]
+    steps = np.arange(1, 1 << bits) - zero_point
+    half = np.left_shift(np.int64(1), shift - 1)
+    least = -((half - np.left_shift(steps, shift)) // np.maximum(mult, 1))  # rounded up
+    found: NDArray[np.int64] = np.where(mult > 0, least, np.where(steps > 0, MOST, LEAST))
+    return found
+
+
 def nearest_scale(value: float, scale_bits: int) -> tuple[int, int]:
     """Return the (multiplier, shift) whose ratio multiplier / 2**shift is nearest to ``value``.
 

@@ -123,6 +123,12 @@ class NpuConfig(DerivedSizes[int]):
     (sigmoid, tanh, SiLU, ...) replace their results by it. Every post unit has them in a memory of
     ``activation_tables << activation_bits`` words of ``activation_bits`` bits, 2 cycles of latency;
     the host writes them with the channel table, which must have as many words."""
+    requantisation: str = "multiply"
+    """How post units turn accumulators into codes. ``multiply``: bias, requantisation multiplier,
+    shift, rounding, clamp. ``thresholds``: comparison with the 2**``activation_bits`` - 1
+    accumulators at which a channel's code rises, which gives the same codes for a sixth of the
+    LUTs. Requires ``activation_bits`` 1..3 and ``activation_tables`` 0; ``scale_bits`` is of no
+    account then."""
 
     def __post_init__(self) -> None:
         for name in FLAGS:
@@ -204,6 +210,11 @@ class NpuConfig(DerivedSizes[int]):
     def words_per_tile(self) -> int:
         """Activation words per pixel that one tile of ``columns`` output channels fills."""
         return self.columns // self.lanes
+
+    @property
+    def has_thresholds(self) -> bool:
+        """True if post units compare accumulators with thresholds (``requantisation``)."""
+        return self.requantisation == "thresholds"
 
     @property
     def uses_dsps(self) -> bool:

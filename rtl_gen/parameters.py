@@ -30,6 +30,11 @@ FLAGS = ("memory_tiles", "binary_weights")
 DEPTHWISE_TAPS = (1, 3)
 WIDE_INPUT_PASSES = tuple(range(9))
 ACTIVATION_TABLES = (0, 1, 2, 4, 8)
+REQUANTISATIONS = ("multiply", "thresholds")
+MOST_THRESHOLD_BITS = 3
+"""Widest activation codes with ``requantisation`` thresholds: each bit doubles their number."""
+CHANNEL_WINDOW_WORDS = 1 << 19
+"""32-bit bus words that the address window of the channel table has room for."""
 TABLE_POSITION = 24
 """Lowest bit of an entry of the activation tables in a word of multiplier and shift."""
 LEAST_REUSE_LANES = 4
@@ -43,12 +48,13 @@ CHOICES: dict[str, tuple[int | str, ...]] = {
     "depthwise_taps": DEPTHWISE_TAPS,
     "wide_input_passes": WIDE_INPUT_PASSES,
     "activation_tables": ACTIVATION_TABLES,
+    "requantisation": REQUANTISATIONS,
     "sparsity": tuple(SPARSITIES),
 }
 """Allowed values of each parameter that has a fixed set of them."""
 OPTIONS = (
     "sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights",
-    "wide_input_passes", "activation_tables",
+    "wide_input_passes", "activation_tables", "requantisation",
 )  # fmt: skip
 """Parameters that an NPU's hash and files leave out at their default, so that adding one does not
 change the hash of an NPU that does not use it."""
@@ -56,6 +62,8 @@ BINARY_NEEDS: Values = {"weight_digit_bits": 1, "multiplier": "lut", "sparsity":
 """Values of other parameters that ``binary_weights`` requires."""
 PACKING_NEEDS: Values = {"sparsity": "dense", "depthwise_taps": 1}
 """Values of other parameters that products sharing DSP slices (``dsp2``, ``dsp4``) require."""
+THRESHOLD_NEEDS: Values = {"activation_tables": 0}
+"""Values of other parameters that ``requantisation`` thresholds requires."""
 RANGES = {
     "pixels": (1, 16),
     "lanes": (2, 64),
@@ -178,12 +186,31 @@ def _check_options(values: Values) -> None:
         _check_needs(values, BINARY_NEEDS, "npu.binary_weights")
     if values["wide_input_passes"]:
         _check_wide_inputs(values)
+    if values["requantisation"] == "thresholds":
+        _check_thresholds(values)
     tables = _number(values, "activation_tables") << _number(values, "activation_bits")
     if tables > _number(values, "channel_depth"):
         raise ConfigError(
             f"npu.channel_depth must be at least {tables} with npu.activation_tables "
             f"{values['activation_tables']} and npu.activation_bits {values['activation_bits']}, "
             f"not {values['channel_depth']}"
+        )
+
+
+def _check_thresholds(values: Values) -> None:
+    """Raise ConfigError if post units cannot have the thresholds of such codes and channels."""
+    option = "npu.requantisation thresholds"
+    _check_needs(values, THRESHOLD_NEEDS, option)
+    bits, units = _number(values, "activation_bits"), _number(values, "post_units")
+    if bits > MOST_THRESHOLD_BITS:
+        raise ConfigError(
+            f"npu.activation_bits must be 1..{MOST_THRESHOLD_BITS} with {option}, not {bits}"
+        )
+    most = CHANNEL_WINDOW_WORDS >> (units * ((1 << bits) - 1) - 1).bit_length()
+    if _number(values, "channel_depth") > most:
+        raise ConfigError(
+            f"npu.channel_depth must be at most {most} with {option}, npu.activation_bits {bits} "
+            f"and npu.post_units {units}, not {values['channel_depth']}"
         )
 
 

@@ -32,6 +32,7 @@ class DerivedSizes(ABC, Generic[Number]):
     columns: Number
     weight_digit_bits: Number
     activation_bits: Number
+    post_units: Number
     binary_weights: Number
     wide_input_passes: Number
 
@@ -52,6 +53,24 @@ class DerivedSizes(ABC, Generic[Number]):
 
         The index has group - kept + 1 values.
         """
+
+    @property
+    @abstractmethod
+    def has_thresholds(self) -> Number:
+        """1 if post units compare accumulators with thresholds, 0 if they multiply."""
+
+    @cached_property
+    def unit_columns(self) -> Number:
+        """32-bit bus words per post unit in a word of the channel table.
+
+        They are its thresholds, or the bias and the multiplier with its shift.
+        """
+        return 2 + self.has_thresholds * ((1 << self.activation_bits) - 3)
+
+    @cached_property
+    def channel_columns(self) -> Number:
+        """32-bit bus words of a word of the channel table: ``unit_columns`` per post unit."""
+        return self.post_units * self.unit_columns
 
     @cached_property
     def macs(self) -> Number:

@@ -96,7 +96,7 @@ class Loadable:
     """Weight memory image, shape (n_words, bus words per weight word), from word 0 on; 0 words if
     the NPU fetches its weights."""
     channels: Words
-    """Table of biases, multipliers and shifts, shape (n_words, 2 * post_units)."""
+    """Channel table: biases, multipliers and shifts, or thresholds, (n_words, columns)."""
     memory: Words
     """Content of external memory, shape (n_words,): weights that FETCH reads, then zeros as room
     for feature maps; empty if all is on chip."""

@@ -199,7 +199,7 @@ def fitted(npu: NpuConfig, network: IntegerNetwork, said: tuple[str, ...] = ()) 
     said: names of parameters. Raises InfeasibleError as minimal_depths does.
     """
     if "accumulator_bits" not in said:
-        need = max(accumulator_bits(network, npu.activation_offset), npu.accumulator_bits)
+        need = max(accumulator_bits(network, npu), npu.accumulator_bits)
         npu = dataclasses.replace(npu, accumulator_bits=need)
     if all(name in said for name in DEPTH_RANGES):
         return npu

@@ -135,7 +135,7 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
     The logits are no such tensor, as they are no codes; nor is the input with
     ``config.wide_input_passes``, if all layers that read it can (``_wide_input_reasons``). One more
     reason follows if the network's requantisation multipliers (``network.scale_bits``) are wider
-    than ``config.scale_bits``.
+    than ``config.scale_bits``, which is nothing to thresholds.
     """
     for name, spec in network.tensors.items():
         if spec.bits <= config.activation_bits or name == network.layers[-1].output:
@@ -150,7 +150,7 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
             yield Infeasible(
                 "activation_bits", name, spec.bits, config.activation_bits, "bits", levers
             )
-    if network.scale_bits > config.scale_bits:
+    if network.scale_bits > config.scale_bits and not config.has_thresholds:
         levers = ("raise npu.scale_bits", "lower the network with fewer scale bits")
         yield Infeasible(
             "scale_bits", network.name, network.scale_bits, config.scale_bits, "bits", levers
@@ -165,6 +165,8 @@ def _table_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
     if need > have:
         enough = [count for count in ACTIVATION_TABLES if count >= need]
         levers = (f"set npu.activation_tables to {enough[0]}",) if enough else ()
+        if config.has_thresholds:
+            levers = ("set npu.requantisation to multiply",)
         yield Infeasible(
             "activation_tables", network.name, need, have, "tables", (*levers, simpler)
         )

@@ -126,7 +126,7 @@ class CompiledNetwork:
     """Image of external memory, (words,): all weights if they are fetched, else none; behind them
     room for the feature maps of a tiled network."""
     channels: NDArray[np.uint32]
-    """Image of the channel table (bias, multiplier, shift), (words, 2 * post_units)."""
+    """Image of the channel table (bias, multiplier, shift; or thresholds), (words, columns)."""
     input: str
     """Name of the input tensor."""
     layouts: dict[str, TensorLayout]

@@ -17,17 +17,21 @@ from models import arithmetic
 from models.integer.network import IntegerNetwork, MacLayer, TensorSpec
 from rtl_gen.config import NpuConfig
 
+ANY = NpuConfig()
+"""An NPU of no packing, whose post units add biases to accumulators."""
+
 
 def layer_accumulator_bits(
-    layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0
+    layer: MacLayer, tensors: Mapping[str, TensorSpec], npu: NpuConfig = ANY
 ) -> int:
     """Return the least bits, sign included, that hold a layer's sums and its folded biases.
 
     Sums are those over all taps, without bias; for a raw layer, whose results are sums with bias,
-    these must fit as well. The bound is the worst case over all input codes. offset: constant that
-    the array subtracts from every code (NpuConfig.activation_offset).
+    these must fit as well. The bound is the worst case over all input codes. Post units of ``npu``
+    that compare with thresholds add biases to raw layers alone, and the lowest number of all
+    reaches no threshold, so sums must lie above it.
     """
-    channels = len(layer.bias)
+    channels, offset = len(layer.bias), npu.activation_offset
     low, high = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
     for source in layer.sources:
         top = (1 << tensors[source.tensor].bits) - 1
@@ -36,19 +40,19 @@ def layer_accumulator_bits(
         high += top * np.maximum(flat, 0).sum(axis=1) - moved
         low += top * np.minimum(flat, 0).sum(axis=1) - moved
     bias = folded_bias(layer, tensors, offset)
-    if layer.raw:
+    if npu.has_thresholds and not layer.raw:
+        low, bias = low - 1, np.zeros_like(bias)
+    elif layer.raw:
         low, high = np.minimum(low, low + bias), np.maximum(high, high + bias)
     return _signed_bits(int(min(low.min(), bias.min())), int(max(high.max(), bias.max())))
 
 
-def accumulator_bits(network: IntegerNetwork, offset: int = 0) -> int:
+def accumulator_bits(network: IntegerNetwork, npu: NpuConfig = ANY) -> int:
     """Return the accumulator bits that a trained network needs: those of its widest MacLayer.
 
-    offset: as in ``layer_accumulator_bits``. Weights and biases are taken as they are.
+    npu: as in ``layer_accumulator_bits``. Weights and biases are taken as they are.
     """
-    return max(
-        layer_accumulator_bits(layer, network.tensors, offset) for layer in network.mac_layers
-    )
+    return max(layer_accumulator_bits(layer, network.tensors, npu) for layer in network.mac_layers)
 
 
 def worst_accumulator_bits(network: IntegerNetwork) -> int:
@@ -62,7 +66,7 @@ def worst_accumulator_bits(network: IntegerNetwork) -> int:
 def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
     """Yield a reason for each MacLayer whose sums or folded biases exceed the accumulators."""
     for layer in network.mac_layers:
-        need = layer_accumulator_bits(layer, network.tensors, config.activation_offset)
+        need = layer_accumulator_bits(layer, network.tensors, config)
         have = config.accumulator_bits
         if need > have:
             levers = ("raise npu.accumulator_bits", "use fewer weight or activation bits")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import MULTIPLIERS, SPARSITIES
+from rtl_gen.parameters import MULTIPLIERS, REQUANTISATIONS, SPARSITIES
 from rtl_gen.sizes import DerivedSizes
 
 Floats = NDArray[np.float64]
@@ -19,8 +19,12 @@ Ints = NDArray[np.int64]
 
 
 _PATTERNS = tuple(SPARSITIES)
-_WORDS = ("multiplier", "sparsity")
-"""Parameters that are words, held as indices."""
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "multiplier": MULTIPLIERS,
+    "sparsity": _PATTERNS,
+    "requantisation": REQUANTISATIONS,
+}
+"""Parameters that are words, held as indices into these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,8 @@ class ConfigTable(DerivedSizes[Ints]):
     """Index into rtl_gen.parameters.MULTIPLIERS."""
     sparsity: Ints
     """Index into the keys of rtl_gen.parameters.SPARSITIES; 0 is dense."""
+    requantisation: Ints
+    """Index into rtl_gen.parameters.REQUANTISATIONS."""
 
     @classmethod
     def of(cls, configs: Sequence[NpuConfig]) -> ConfigTable:
@@ -68,7 +74,7 @@ class ConfigTable(DerivedSizes[Ints]):
             name: np.array([getattr(config, name) for config in configs], dtype=np.int64)
             for name in numeric
         }
-        for name, words in (("multiplier", MULTIPLIERS), ("sparsity", _PATTERNS)):
+        for name, words in _WORDS.items():
             places = [words.index(getattr(config, name)) for config in configs]
             columns[name] = np.array(places, dtype=np.int64)
         return cls(**columns)
@@ -89,10 +95,7 @@ class ConfigTable(DerivedSizes[Ints]):
             for f in dataclasses.fields(self)
             if f.name not in _WORDS
         }
-        words = {
-            "multiplier": MULTIPLIERS[self.multiplier[row]],
-            "sparsity": _PATTERNS[self.sparsity[row]],
-        }
+        words = {name: known[getattr(self, name)[row]] for name, known in _WORDS.items()}
         return NpuConfig.from_dict({**values, **words})
 
     @functools.cached_property
@@ -104,6 +107,11 @@ class ConfigTable(DerivedSizes[Ints]):
     def dsp(self) -> Ints:
         """1 where each product has a DSP slice of its own, else 0."""
         return (self.multiplier == MULTIPLIERS.index("dsp")).astype(np.int64)
+
+    @property
+    def has_thresholds(self) -> Ints:
+        """1 where post units compare with thresholds, 0 where they multiply."""
+        return self.requantisation
 
     @functools.cached_property
     def kept(self) -> Ints:

@@ -293,7 +293,7 @@ def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
     wider ones.
     """
     _, integer = lower(weights, design.npu.scale_bits)
-    need = accumulator_bits(integer, design.npu.activation_offset)
+    need = accumulator_bits(integer, design.npu)
     if need <= design.npu.accumulator_bits:
         return design, False
     npu = dataclasses.replace(design.npu, accumulator_bits=need)

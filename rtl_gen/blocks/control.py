@@ -85,7 +85,7 @@ class Control(Block):
                 "data": Out(32),
                 "program_write": Out(BUS_WORDS),
                 "program_address": Out(config.program_depth.bit_length() - 1),
-                "table_write": Out(2 * config.post_units),
+                "table_write": Out(config.channel_columns),
                 "table_address": Out(channel),
                 "weight_columns": Out(config.weight_word_columns),
                 "weight_address": Out(weight),

@@ -10,12 +10,19 @@ from amaranth import Array, Cat, Module, Mux, Signal, Value
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
+from rtl_gen.blocks.post_unit import PostUnitSpec
+from rtl_gen.blocks.threshold_unit import ThresholdUnitSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import SHIFT_BITS
 
 SELECT_CYCLES = 2
 """Cycles from a drain step to its accumulators (two multiplexer stages: chunk, pixel) and channel
 words (block RAM and a register)."""
+
+
+def unit_spec(config: NpuConfig) -> PostUnitSpec | ThresholdUnitSpec:
+    """Return the specification of ``config``'s post units, which all are the same."""
+    return ThresholdUnitSpec.of(config) if config.has_thresholds else PostUnitSpec.of(config)
 
 
 def operand_cycles(config: NpuConfig) -> int:
@@ -83,8 +90,8 @@ def channel_words(
     After a pixel's last step it goes back to the first word of the group of output channels, but
     after a tile with ``group_end`` on to that of the next group. Returns the columns of a step's
     table word, ``operand_cycles`` after it (for each post unit the bias, then the multiplier with
-    the shift above it), and, in the cycle of the step, the condition that the word is outside the
-    table.
+    the shift above it, or its offsets, each so many cycles later as its level says), and, in the
+    cycle of the step, the condition that the word is outside the table.
     """
     pointer = Signal(len(post.table_address) + 1, reset_less=True)
     base = Signal(len(pointer), reset_less=True)
@@ -100,20 +107,30 @@ def channel_words(
             m.d.sync += pointer.eq(base)
     outside = post.step_valid & pointer[-1]
     late = operand_cycles(config) - SELECT_CYCLES
-    read_address = delay(m, pointer[:-1], late, "table_address")
+    addresses = [delay(m, pointer[:-1], late, "table_address")]
+    kinds = _columns(config, post)
+    for level in range(1, 1 + max(level for level, _ in kinds)):
+        addresses.append(delay(m, addresses[-1], 1, f"table_address_level{level}"))
     words = []
-    for column in range(2 * config.post_units):
-        width = config.accumulator_bits if column % 2 == 0 else config.scale_bits + SHIFT_BITS
-        ram = Ram(width, config.channel_depth)
+    for column, (level, data) in enumerate(kinds * config.post_units):
+        ram = Ram(len(data), config.channel_depth)
         instantiate(m, platform, f"table{column}", ram)
-        data = post.table_data[:width]
-        if column % 2:
-            data = Cat(post.table_data[: config.scale_bits], post.table_data[16 : 16 + SHIFT_BITS])
         m.d.comb += [
             ram.write_enable.eq(post.table_write[column]),
             ram.write_address.eq(post.table_address),
             ram.write_data.eq(data),
-            ram.read_address.eq(read_address),
+            ram.read_address.eq(addresses[level]),
         ]
         words.append(delay(m, ram.read_data, 1, f"table_word{column}"))
     return words, outside
+
+
+def _columns(config: NpuConfig, post: Block) -> list[tuple[int, Value]]:
+    """Return a post unit's columns of the channel table: by how many cycles each is read later, and
+    the bits of a bus word that it holds."""
+    data, whole = post.table_data, config.accumulator_bits
+    spec = unit_spec(config)
+    if isinstance(spec, ThresholdUnitSpec):
+        return [(spec.level(k), data[:whole]) for k in range(spec.thresholds)]
+    scale = Cat(data[: config.scale_bits], data[16 : 16 + SHIFT_BITS])
+    return [(0, data[:whole]), (0, scale)]

@@ -13,8 +13,9 @@ from rtl_gen.blocks.activation_tables import TABLE_CYCLES, looked_up
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
-from rtl_gen.blocks.post_operands import accumulators, channel_words, operand_cycles
-from rtl_gen.blocks.post_unit import PostUnit, PostUnitSpec
+from rtl_gen.blocks.post_operands import accumulators, channel_words, operand_cycles, unit_spec
+from rtl_gen.blocks.post_unit import PostUnit
+from rtl_gen.blocks.threshold_unit import ThresholdUnit
 from rtl_gen.config import NpuConfig
 
 
@@ -31,7 +32,7 @@ def chunk_bits(config: NpuConfig) -> int:
 def code_cycles(config: NpuConfig) -> int:
     """Return the cycles from a step to its codes: operands, post unit, activation tables if any."""
     table = TABLE_CYCLES if config.activation_tables else 0
-    return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + table
+    return operand_cycles(config) + unit_spec(config).latency_cycles + table
 
 
 class PostProcess(Block):
@@ -85,8 +86,14 @@ class PostProcess(Block):
                 "f_out_pixel_words": In(activation),
                 "f_out_group_words": In(activation),
                 "f_raw": In(1),
-                "f_out_zero": In(config.activation_bits),
-                "f_out_max": In(config.activation_bits),
+                **(
+                    {}
+                    if config.has_thresholds
+                    else {
+                        "f_out_zero": In(config.activation_bits),
+                        "f_out_max": In(config.activation_bits),
+                    }
+                ),
                 "step_valid": In(1),
                 "pixel": In(pixel_bits(config)),
                 "chunk": In(chunk_bits(config)),
@@ -95,7 +102,7 @@ class PostProcess(Block):
                 "window_first": In(1),
                 "window_last": In(1),
                 "group_end": In(1),
-                "table_write": In(2 * units),  # for each unit: bias, then multiplier and shift
+                "table_write": In(config.channel_columns),  # for each unit its columns
                 "table_address": In(channel),
                 "table_data": In(32),
                 "result_address": In(max((config.result_depth - 1).bit_length(), 1)),
@@ -130,24 +137,17 @@ class PostProcess(Block):
 
     def _units(
         self, m: Module, platform: object, selected: list[Value], table: list[Value]
-    ) -> list[PostUnit]:
-        units = []
+    ) -> list[PostUnit | ThresholdUnit]:
+        units, columns = [], self.config.unit_columns
         for u, accumulator in enumerate(selected):
-            unit = PostUnitSpec.of(self.config).create()
+            unit = unit_spec(self.config).create()
             instantiate(m, platform, f"unit{u}", unit)
-            scale = table[2 * u + 1]
-            m.d.comb += [
-                unit.accumulator.eq(accumulator),
-                unit.bias.eq(table[2 * u]),
-                unit.multiplier.eq(scale[: self.config.scale_bits]),
-                unit.shift.eq(scale[self.config.scale_bits :]),
-                unit.zero.eq(self.f_out_zero),
-                unit.largest.eq(self.f_out_max),
-            ]
+            m.d.comb += unit.accumulator.eq(accumulator)
+            unit.connect(m, table[u * columns : (u + 1) * columns], self)
             units.append(unit)
         return units
 
-    def _results(self, m: Module, platform: object, units: list[PostUnit]) -> None:
+    def _results(self, m: Module, platform: object, units: list[PostUnit | ThresholdUnit]) -> None:
         """Build the result buffer, to which raw steps write biased accumulators in step order.
 
         units: the post units, unit 0's accumulator lowest in a word. Words go from word 0 on, with

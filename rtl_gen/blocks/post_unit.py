@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
@@ -117,6 +118,20 @@ class PostUnit(Block):
                 "code": Out(spec.activation_bits),
             }
         )
+
+    def connect(self, m: Module, words: Sequence[Value], post: Block) -> None:
+        """Connect ``words``, bias and scale of the channel table, and the layer's fields.
+
+        post: the PostProcess block, whose ports these are.
+        """
+        bias, scale = words
+        m.d.comb += [
+            self.bias.eq(bias),
+            self.multiplier.eq(scale[: self.spec.scale_bits]),
+            self.shift.eq(scale[self.spec.scale_bits :]),
+            self.zero.eq(post.f_out_zero),
+            self.largest.eq(post.f_out_max),
+        ]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

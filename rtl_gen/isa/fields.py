@@ -95,6 +95,11 @@ def _code(config: NpuConfig) -> int:
     return config.activation_bits
 
 
+def _scaled_code(config: NpuConfig) -> int:
+    """Return the width in bits of what thresholds make up for; 0 where post units have these."""
+    return 0 if config.has_thresholds else config.activation_bits
+
+
 _WALK = (
     Field("base", _activation_address, "first word address, the same in every bank"),
     Field("strip_words", _activation_pointer, "words of a full strip (one bank)"),
@@ -152,7 +157,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("pad_code", _code, "activation code read outside the image"),
         # Weights and results
         Field("weight_base", _weight_address, "first weight word"),
-        Field("channel_base", _channel_address, "first word of the bias / scale / shift table"),
+        Field("channel_base", _channel_address, "first word of the channel table"),
         Field("out_base", _activation_address, "first output word"),
         Field("out_pixel_words", _activation_pointer, "address step per output position"),
         Field("out_group_words", _activation_pointer, "address step per output tile"),
@@ -167,8 +172,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
             _bits(1),
             "1: biased accumulators go to the result buffer, not to activation memory",
         ),
-        Field("out_zero", _code, "zero point added to the rescaled value"),
-        Field("out_max", _code, "largest output code, 2**bits - 1"),
+        Field(
+            "out_zero",
+            _scaled_code,
+            "zero point added to the rescaled value (not with `requantisation` thresholds)",
+        ),
+        Field("out_max", _scaled_code, "largest output code, 2**bits - 1 (likewise)"),
         Field(
             "reuse",
             lambda c: REUSE_BITS if c.reuses_columns else 0,

@@ -63,10 +63,13 @@ LOG_DEPTH = 64
 PROGRAM_BASE = 0x0010_0000
 """Base of program memory, write only: program word i at 8 * i, low half first."""
 CHANNEL_BASE = 0x0020_0000
-"""Base of the table of biases, multipliers and shifts, write only. Post unit c of table word k is
+"""Base of the channel table, write only. Post unit c of table word k is
 at 8 * (k * 2**ceil(log2(post_units)) + c): the bias (accumulator_bits, two's complement), then
 multiplier | shift << 16, and with ``activation_tables`` entry k of that unit's tables << 24: what
-replaces code k modulo 2**activation_bits in table k >> activation_bits."""
+replaces code k modulo 2**activation_bits in table k >> activation_bits. With ``requantisation``
+thresholds, which are T = 2**activation_bits - 1 a channel, post unit c of table word k is at
+4 * (k * 2**ceil(log2(T * post_units)) + T * c): from code 1 on the negated least accumulator of
+each code (accumulator_bits, two's complement); the middle one is the bias in a ``raw`` layer."""
 WEIGHT_BASE = 0x0100_0000
 """Base of weight memory, write only: bus word j of weight word k at
 4 * (k * 2**ceil(log2(weight_word_columns)) + j)."""
@@ -80,10 +83,8 @@ def weight_address(config: NpuConfig, word: int, column: int) -> int:
     return WEIGHT_BASE + 4 * (word * pitch + column)
 
 
-def channel_address(config: NpuConfig, word: int, unit: int) -> int:
-    """Return the AXI4-Lite byte address of the bias of post unit ``unit`` in table word ``word``.
-
-    Multiplier and shift are 4 bytes above.
-    """
-    pitch = 1 << (config.post_units - 1).bit_length()
-    return CHANNEL_BASE + 8 * (word * pitch + unit)
+def channel_address(config: NpuConfig, word: int, column: int) -> int:
+    """Return the AXI4-Lite byte address of 32-bit bus word ``column`` of channel table word
+    ``word``; a post unit has ``unit_columns`` of them."""
+    pitch = 1 << (config.channel_columns - 1).bit_length()
+    return CHANNEL_BASE + 4 * (word * pitch + column)

@@ -62,7 +62,7 @@ def describe(config: NpuConfig, top: str = TOP) -> dict[str, Any]:
         "channels": {
             "base": CHANNEL_BASE,
             "words": config.channel_depth,
-            "columns": 2 * config.post_units,
+            "columns": config.channel_columns,
             "pitch": (channel_address(config, 1, 0) - CHANNEL_BASE) // 4,
         },
         "memory": {"port_bits": config.memory_port_bits, "burst_beats": BURST_BEATS},

@@ -8,33 +8,21 @@ bit-serial digits are combined into whole weights first, which gives the same su
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import arithmetic
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import weight_words
 from rtl_gen.isa.fields import DIGITS
 from rtl_gen.isa.opcodes import ErrorCode
-from rtl_gen.parameters import SHIFT_BITS, TABLE_POSITION
-from rtl_gen.twin import reuse
+from rtl_gen.twin import post_units, reuse
 from rtl_gen.twin.memories import Memories, TwinError, window
 from rtl_gen.twin.taps import Ints, gather, signed
 
 GATHER_ELEMENTS = 1 << 21
 """Most activations gathered per step, which bounds the memory that a layer takes; a step has at
 least one output row of a strip, however many that takes."""
-
-
-@dataclass(frozen=True)
-class _Channels:
-    """Post-processing parameters of one tile, each int64 (n_drained_columns,), in column order."""
-
-    bias: Ints
-    requant_multiplier: Ints
-    requant_shift: Ints
 
 
 def run(memories: Memories, f: Mapping[str, int]) -> None:
@@ -59,13 +47,12 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
         weights = _tile_weights(c, words, passes, phases)
         if f.get("reuse"):
             weights = reuse.widened(c, weights, f)
-        channels = _tile_channels(c, table)
-        acc = _accumulate(c, memories.activations, f, tile, weights)
-        biased = acc[:pixels, ..., :columns] + channels.bias
+        channels = table.reshape(-1, c.unit_columns)
+        acc = _accumulate(c, memories.activations, f, tile, weights)[:pixels, ..., :columns]
         if f["raw"]:
-            results = _keep_raw(memories, biased, results)
+            results = _keep_raw(memories, acc + post_units.biases(c, channels), results)
         else:
-            codes = _looked_up(memories, _requantise(c, biased, channels, f), f)
+            codes = post_units.looked_up(memories, post_units.codes(c, channels, acc, f), f)
             _write(memories, codes.max(axis=(2, 4)), tile, f)
 
 
@@ -145,20 +132,6 @@ def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> I
     return by_lane
 
 
-def _tile_channels(config: NpuConfig, table: NDArray[np.uint32]) -> _Channels:
-    """Decode one tile's words of the channel table.
-
-    table: uint32 (chunks, 2 * post_units), per unit the bias (``accumulator_bits``, two's
-    complement) and multiplier | shift << 16. Result: one entry per channel, unit by unit.
-    """
-    pairs = table.reshape(-1, 2).astype(np.int64)
-    return _Channels(
-        signed(pairs[:, 0], config.accumulator_bits),
-        pairs[:, 1] & ((1 << config.scale_bits) - 1),
-        (pairs[:, 1] >> 16) & ((1 << SHIFT_BITS) - 1),
-    )
-
-
 def _accumulate(
     config: NpuConfig,
     activations: NDArray[np.uint8],
@@ -195,34 +168,3 @@ def _accumulate(
     if f.get("binary"):
         found = 2 * found - sums[..., config.columns :]
     return signed(found, config.accumulator_bits)
-
-
-def _looked_up(memories: Memories, codes: Ints, f: Mapping[str, int]) -> Ints:
-    """Return codes (..., columns) as the activation tables replace them; none with ``table`` 0.
-
-    Column c is post unit c modulo post_units, which has tables of its own.
-    """
-    c = memories.config
-    if not f.get("table"):
-        return codes
-    first = f["table"] % c.activation_tables << c.activation_bits
-    words = memories.channels[first : first + (1 << c.activation_bits), 1::2]
-    entries = words >> TABLE_POSITION & ((1 << c.activation_bits) - 1)
-    found: Ints = entries[codes, np.arange(codes.shape[-1]) % c.post_units].astype(np.int64)
-    return found
-
-
-def _requantise(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
-    """Return codes: biased accumulators requantised and clamped to 0..out_max.
-
-    biased: (pixels, out_rows, pool_rows, out_cols, pool_cols, columns), as the result is, int64;
-    channels: of these columns; f: the LAYER's fields.
-    """
-    codes = arithmetic.requantise(
-        biased,
-        channels.requant_multiplier,
-        channels.requant_shift,
-        f["out_zero"],
-        config.activation_bits,
-    )
-    return np.minimum(codes, f["out_max"])

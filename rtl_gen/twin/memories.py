@@ -41,7 +41,7 @@ class Memories:
         c = config
         self.program = [0] * (BUS_WORDS * c.program_depth)
         self.weights = np.zeros((c.weight_depth, c.weight_word_columns), np.uint32)
-        self.channels = np.zeros((c.channel_depth, 2 * c.post_units), np.uint32)
+        self.channels = np.zeros((c.channel_depth, c.channel_columns), np.uint32)
         self.activations = np.zeros((c.pixels, c.activation_depth, c.lanes), np.uint8)
         self.results = np.zeros((c.result_depth, c.post_units), np.int64)
         self.memory = np.zeros(0, np.uint32)
@@ -64,10 +64,11 @@ class Memories:
         _load(self.weights, image, "weight image")
 
     def load_channels(self, image: NDArray[np.uint32]) -> None:
-        """Write a channel table, uint32 (n_words, 2 * post_units), from table word 0 on.
+        """Write a channel table, uint32 (n_words, channel_columns), from table word 0 on.
 
-        A word holds, for each post unit, the bias and then multiplier | shift << 16. Words behind
-        the table stay. Raises TwinInputError for another width or too many words.
+        A word holds, for each post unit, the bias and then multiplier | shift << 16, or its
+        negated thresholds. Words behind the table stay. Raises TwinInputError for another width or
+        too many words.
         """
         _load(self.channels, image, "channel image")
 

@@ -93,7 +93,7 @@ class Windows(Elaboratable):
             **{
                 f"table {k}": (
                     c.table_write[k],
-                    channel_address(config, c.table_address, k // 2) + 4 * (k % 2),
+                    channel_address(config, c.table_address, k),
                 )
                 for k in range(len(c.table_write))
             },

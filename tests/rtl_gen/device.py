@@ -140,8 +140,7 @@ class Device:
                 await self._write(ctx, weight_address(self.config, k, column), int(word))
         for k, row in enumerate(channels):
             for column, word in enumerate(row):
-                address = channel_address(self.config, k, column // 2) + 4 * (column % 2)
-                await self._write(ctx, address, int(word))
+                await self._write(ctx, channel_address(self.config, k, column), int(word))
 
     def _drive_input(self, beats: list[Beat]):
         d = self.dut

@@ -82,11 +82,7 @@ class Board:
             for word in range(c.weight_depth)
         ]
         channels = [
-            [
-                get(channel_address(c, word, unit) + 4 * part)
-                for unit in range(c.post_units)
-                for part in range(2)
-            ]
+            [get(channel_address(c, word, column)) for column in range(c.channel_columns)]
             for word in range(c.channel_depth)
         ]
         self.twin.load_weights(np.array(weights, np.uint32))

@@ -27,6 +27,7 @@ from tests.codesign.compiler.random_networks import (
 )
 from tests.sweep.domain import padding_after
 from tests.sweep.tables import with_lookups, with_tables
+from tests.sweep.thresholds import with_thresholds
 from tests.sweep.wide_inputs import with_wide_input
 
 LARGE_SHARE = 0.4
@@ -46,6 +47,8 @@ WIDE_SHARE = 0.25
 """Share of the cases whose image is wider than the array's activations, where that is possible."""
 TABLES_SHARE = 0.2
 """Share of the cases with activation tables."""
+THRESHOLDS_SHARE = 0.7
+"""Share of the cases whose post units compare with thresholds, where codes are narrow enough."""
 LEAST_MACS = 48
 """Least limit on the products per cycle, which decide how long the simulator takes to build."""
 LEAST_CLOCKS = 30_000
@@ -128,6 +131,8 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
         tables = chance.choice(ACTIVATION_TABLES[1:])
         network = with_lookups(chance, network, tables)
         config = with_tables(network, config, tables)
+    elif chance.random() < THRESHOLDS_SHARE:
+        config = with_thresholds(network, config) or config
     compiled = compile_network(network, config)
     numbers = np.random.default_rng(pick.getrandbits(32))
     shape = (pick.randint(2, 4), *network.tensors[network.input].shape)

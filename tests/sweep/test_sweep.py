@@ -41,6 +41,7 @@ REQUIRED = {
     "binary_weights": {"yes", "no"},
     "binary layers": {"yes", "no"},
     "look-up": {"yes", "no"},
+    "requantisation": {"multiply", "thresholds"},
 }  # fmt: skip
 cached_draw: Callable[[int], Case] = functools.cache(draw)
 
@@ -73,29 +74,33 @@ def test_the_seeds_cover_what_is_required() -> None:
     assert any(case.compiled.stream for case in cases)
 
 
+@pytest.mark.parametrize(
+    ("seed", "unit", "added"),
+    [(348, "_post_unit.v", b"bias"), (165, "_threshold_unit.v", b"offset_level0")],
+)
 def test_a_fault_in_the_verilog_is_found_and_made_small(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The broken post unit subtracts the bias."""
+    seed: int, unit: str, added: bytes,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The broken post unit subtracts the bias, or the negated threshold."""
     right = simulate.simulated_files
+    sums = b"$signed(accumulator) + $signed(%b)" % added
 
     def wrong(*arguments: object) -> dict[str, bytes]:
         files = right(*arguments)
-        (path,) = (path for path in files if path.endswith("_post_unit.v"))
-        assert b"$signed(accumulator) + $signed(bias)" in files[path]
-        files[path] = files[path].replace(
-            b"$signed(accumulator) + $signed(bias)", b"$signed(accumulator) - $signed(bias)"
-        )
+        (path,) = (path for path in files if path.endswith(unit))
+        assert sums in files[path]
+        files[path] = files[path].replace(sums, sums.replace(b"+", b"-"))
         return files
 
     monkeypatch.setattr(simulate, "simulated_files", wrong)
-    assert main(["--only", str(SEEDS[0])]) == 1
+    assert main(["--only", str(seed)]) == 1
     text = capsys.readouterr().out
     assert "1 cases, 1 failed" in text
-    assert f"python -m tests.sweep --only {SEEDS[0]}" in text
+    assert f"python -m tests.sweep --only {seed}" in text
     first, smaller = text.split("smaller, on the same NPU:")
     assert "must be" in first
-    case = cached_draw(SEEDS[0])
+    case = cached_draw(seed)
     assert len([line for line in smaller.splitlines() if " = " in line]) <= 2
     assert len(case.network.layers) > 2
 

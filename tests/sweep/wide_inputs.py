@@ -48,7 +48,7 @@ def with_wide_input(
     )
     tensors = {**network.tensors, network.input: dataclasses.replace(image, bits=bits)}
     network = dataclasses.replace(network, layers=layers, tensors=tensors)
-    least, most = accumulator_bits(network, config.activation_offset), RANGES["accumulator_bits"][1]
+    least, most = accumulator_bits(network, config), RANGES["accumulator_bits"][1]
     if least > most:
         return None
     wider = dataclasses.replace(config, accumulator_bits=max(least, config.accumulator_bits))

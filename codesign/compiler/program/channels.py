@@ -1,7 +1,8 @@
-"""Image of the channel table: bias and requantisation multiplier and shift per output channel.
+"""Image of the channel table: bias, requantisation multiplier and shift per output channel, or
+thresholds.
 
 Entries stand in the order in which post-processing drains the channels. Zero points of the inputs
-are folded into the bias, so the array multiplies unsigned codes.
+are folded into bias or thresholds, so the array multiplies unsigned codes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler.mapping.schedule import Schedule
-from codesign.compiler.program import lookups
+from codesign.compiler.program import lookups, thresholds
 from models.integer.network import Ints, MacLayer, TensorSpec
+from rtl_gen.blocks.threshold_unit import ThresholdUnitSpec
+from rtl_gen.config import NpuConfig
 
 SHIFT_POSITION = 16
 """Lowest bit of the shift in the second word of a table entry, above the multiplier
@@ -36,29 +39,38 @@ def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int 
 
 
 def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
-    """Return the channel table, uint32 of shape (channel_words, 2 * post_units).
+    """Return the channel table, uint32 of shape (channel_words, channel_columns).
 
-    A row is one chunk of one tile, in order of layers, tiles and chunks. Post unit u has its words
-    2u and 2u + 1: the bias (the low ``accumulator_bits`` of its two's complement), and
-    multiplier | shift << 16. Columns without an output channel get bias 0 and multiplier 0 (shift
-    1). Activation tables lie in the words' highest bytes (``lookups``). Layers that share the table
-    of an earlier one (``schedule.origins``) add nothing.
+    A row is one chunk of one tile, in order of layers, tiles and chunks. A post unit has
+    ``unit_columns`` words of it, those of one channel: the bias (the low ``accumulator_bits`` of
+    its two's complement) and multiplier | shift << 16, or its negated thresholds. Columns without
+    an output channel get bias 0 and multiplier 0 (shift 1), or thresholds out of reach. Activation
+    tables lie in the words' highest bytes (``lookups``). Layers that share the table of an earlier
+    one (``schedule.origins``) add nothing.
     """
-    units = schedule.config.post_units
-    parts = [np.zeros((0, 2 * units), np.uint32)]
+    config = schedule.config
+    parts = [np.zeros((0, config.channel_columns), np.uint32)]
     for index in schedule.distinct:
         shape, tile = schedule.shapes[index], schedule.tiles[index]
-        layer, channels = shape.layer, shape.out_shape[0]
-        entries = np.zeros((tile.tiles * tile.channels, 2), np.int64)
-        entries[:, 1] = 1 << SHIFT_POSITION
-        offset = schedule.config.activation_offset
-        entries[:channels, 0] = folded_bias(layer, schedule.network.tensors, offset)
-        entries[:channels, 1] = layer.requant_multiplier | layer.requant_shift << SHIFT_POSITION
-        mask = (1 << schedule.config.accumulator_bits) - 1
-        entries[:, 0] &= mask
-        parts.append(entries.reshape(-1, 2 * units).astype(np.uint32))
+        own = _entries(shape.layer, schedule.network.tensors, config)
+        unused = (1 << config.accumulator_bits - 1,) * config.unit_columns
+        entries = np.empty((tile.tiles * tile.channels, config.unit_columns), np.uint32)
+        entries[:] = unused if config.has_thresholds else (0, 1 << SHIFT_POSITION)
+        entries[: len(own)] = own
+        parts.append(entries.reshape(-1, config.channel_columns))
     image = np.concatenate(parts)
     if lookups.tables(schedule.network):
         image = np.pad(image, ((0, schedule.channel_words - len(image)), (0, 0)))
         lookups.add(schedule.network, schedule.config, image)
     return image
+
+
+def _entries(layer: MacLayer, tensors: Mapping[str, TensorSpec], config: NpuConfig) -> Ints:
+    """Return a layer's words of the channel table, int64 (out_channels, unit_columns)."""
+    bias = folded_bias(layer, tensors, config.activation_offset)
+    mask = (1 << config.accumulator_bits) - 1
+    if config.has_thresholds:
+        unit = ThresholdUnitSpec.of(config)
+        return thresholds.offsets(layer, tensors[layer.output], bias, unit) & mask
+    scale = layer.requant_multiplier | layer.requant_shift << SHIFT_POSITION
+    return np.stack([bias & mask, scale], axis=1)

@@ -284,8 +284,9 @@ def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict
         "drain_chunks": tile.chunks - 1,
         "raw": int(layer.raw),
     }
+    scale = () if schedule.config.has_thresholds else ("out_zero", "out_max")
     if layer.raw:
-        names = ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max")
+        names = ("out_base", "out_pixel_words", "out_group_words", *scale)
         return drain | dict.fromkeys(names, 0)
     location = schedule.location_of(layer.output)
     zero, bits = requantised(layer, schedule.network.tensors[layer.output])
@@ -293,6 +294,5 @@ def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict
         "out_base": location.base + location.view.offset,
         "out_pixel_words": location.pixel_words,
         "out_group_words": tile.out_words,
-        "out_zero": zero,
-        "out_max": (1 << bits) - 1,
+        **dict(zip(scale, (zero, (1 << bits) - 1), strict=False)),
     }

@@ -31,6 +31,7 @@ from rtl_gen.parameters import (
     DEPTH_RANGES,
     MULTIPLIERS,
     PACKED_PIXELS,
+    REQUANTISATIONS,
     SPARSITIES,
     STREAM_BITS,
     stacked_depth,
@@ -40,7 +41,7 @@ Ints = NDArray[np.int64]
 _PIPELINE = (
     "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
     "multiplier", "depthwise_taps", "sparsity", "binary_weights", "wide_input_passes",
-    "activation_tables",
+    "activation_tables", "requantisation",
 )  # fmt: skip
 """Parameters that can change the number of pipeline stages or the fields of an instruction."""
 _ANY = NpuConfig()
@@ -184,6 +185,7 @@ def _kind(*values: int) -> tuple[int, int]:
     chosen: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
     chosen["multiplier"] = MULTIPLIERS[chosen["multiplier"]]
     chosen["sparsity"] = tuple(SPARSITIES)[chosen["sparsity"]]
+    chosen["requantisation"] = REQUANTISATIONS[chosen["requantisation"]]
     # Pixels, columns and post units do not change it: values that every multiplier form allows.
     pixels, columns = max(PACKED_PIXELS.values()), packing.COLUMNS * chosen["lanes"]
     deepest = DEPTH_RANGES["channel_depth"][1]  # enough for any activation tables

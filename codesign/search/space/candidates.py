@@ -27,6 +27,7 @@ from rtl_gen.parameters import (
     MULTIPLIERS,
     PACKED_PIXELS,
     RANGES,
+    REQUANTISATIONS,
     SPARSITIES,
     WIDE_INPUT_PASSES,
     is_stacked,
@@ -34,6 +35,9 @@ from rtl_gen.parameters import (
 
 LEAST_ACCUMULATOR_BITS = 12
 """Smallest accumulator width: in a narrower one the bias of a small network may not fit."""
+MOST_THRESHOLD_BITS = 2
+"""Widest codes of arrays whose post units compare with thresholds. Those of 3 bits have seven a
+channel, whose memories take more LUTs than multiplying saves where there are many channels."""
 
 
 def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTable:
@@ -77,6 +81,11 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
         binary_weights=_binary(space, candidates, layers, multiplier, sparsity),
         wide_input_passes=passes,
         activation_tables=np.zeros(len(candidates), dtype=np.int64),
+        requantisation=np.where(
+            activation_bits <= MOST_THRESHOLD_BITS,
+            REQUANTISATIONS.index("thresholds"),
+            REQUANTISATIONS.index("multiply"),
+        ),
         **depths,
     )
 

@@ -121,8 +121,8 @@ class BitChoices:
 class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
-    Memory depths, activation and accumulator bits, passes of wide inputs and binary weights of the
-    array follow from the network; it has no memory port.
+    Memory depths, activation and accumulator bits, passes of wide inputs, binary weights of the
+    array and thresholds of its post units follow from the network; it has no memory port.
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)

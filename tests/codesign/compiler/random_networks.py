@@ -322,7 +322,7 @@ def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuCo
     if not found:
         return config
     config = pick.choice([*found, found[-1]])
-    least = min(accumulator_bits(network, config.activation_offset), 32)
+    least = min(accumulator_bits(network, config), 32)
     return dataclasses.replace(config, accumulator_bits=max(least, config.accumulator_bits))
 
 

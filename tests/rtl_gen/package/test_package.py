@@ -49,7 +49,7 @@ def test_c_header_compiles_and_agrees_with_the_isa(tmp_path):
         int(CONFIG.hash[:8], 16),
         Register.WATCHDOG,
         weight_address(CONFIG, 3, 1),
-        channel_address(CONFIG, 2, 0) + 4,
+        channel_address(CONFIG, 2, 1),
         ErrorCode.WATCHDOG,
     ]
     assert second == [1 | 8, 3, 5]

@@ -8,11 +8,12 @@ from codesign.cost.area.blocks.buffers import HISTORY, MEMORIES, ROTATOR, WEIGHT
 from codesign.cost.area.blocks.control import PORT, REGISTERS, SEQUENCER, STREAMS, WIRING
 from codesign.cost.area.blocks.dot_products import DOTS
 from codesign.cost.area.blocks.packed import PACKED_DOTS
-from codesign.cost.area.blocks.post import POST_PROCESS, POST_UNITS
+from codesign.cost.area.blocks.post import POST_PROCESS, POST_UNITS, THRESHOLD_UNITS
 
 BLOCKS: tuple[AreaBlock, ...] = (
     STREAMS, ROTATOR, HISTORY, WEIGHTS, MEMORIES, SHARED, SELECTION, DOTS,
-    PACKED_DOTS, CELLS, POST_PROCESS, POST_UNITS, SEQUENCER, REGISTERS, PORT, WIRING,
+    PACKED_DOTS, CELLS, POST_PROCESS, POST_UNITS, THRESHOLD_UNITS, SEQUENCER, REGISTERS, PORT,
+    WIRING,
 )  # fmt: skip
 """All blocks; every Verilog module of an NPU belongs to one of them."""
 

@@ -1,4 +1,4 @@
-"""Area features of post-processing: accumulator read-out, requantisation units, word packing."""
+"""Area features of post-processing: accumulator read-out, post units, word packing."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def multiplexer(inputs: Ints) -> Floats:
 
 
 def _units(c: ConfigTable) -> Sizes:
-    """Return the area features (sizes) of the requantisation units (rtl_gen.blocks.post_unit).
+    """Return the area features (sizes) of post units that multiply (rtl_gen.blocks.post_unit).
 
     They multiply by radix-4 digits in LUTs, or in DSP slices where the array shares these, and
     shift in two stages.
     """
-    packed = Packed.of(c).fields > 0
-    lut, units = c.post_units * ~packed, c.post_units * packed
+    packed, multiplying = Packed.of(c).fields > 0, c.post_units * (1 - c.has_thresholds)
+    lut, units = multiplying * ~packed, multiplying * packed
     biased, digits = c.accumulator_bits + 1, c.scale_bits // 2
     # Product bits above those that the fine shift keeps: they decide on saturation.
     kept = c.activation_bits + 2 + FINE_SHIFTS
@@ -73,10 +73,39 @@ POST_UNITS = AreaBlock(
 )  # fmt: skip
 
 
+def _threshold_units(c: ConfigTable) -> Sizes:
+    """Return the area features of threshold units (rtl_gen.blocks.threshold_unit).
+
+    A bit of the code takes one adder, whose LUTs have room for the choice between two thresholds;
+    each of the last bit of three takes one of four.
+    """
+    units, bits = c.post_units * c.has_thresholds, c.activation_bits
+    return {
+        "adders": units * np.minimum(bits, 2) * c.accumulator_bits,
+        "choosing_adders": units * np.maximum(bits - 2, 0) * c.accumulator_bits,
+        "registers": units * bits * c.accumulator_bits,
+        "codes": units * bits * (bits + 1) // 2,
+    }
+
+
+THRESHOLD_UNITS = AreaBlock(
+    "threshold_units",
+    ("npu_threshold_unit",),
+    _threshold_units,
+    luts={"adders": 1.0, "choosing_adders": 2.0},
+    ffs={"registers": 1.0, "codes": 1.0},
+    lutrams={},
+)  # fmt: skip
+
+
 def _process(c: ConfigTable) -> Sizes:
     """Return the area features of rtl_gen.blocks.post_process except its memories and units."""
     drained = c.post_units * c.accumulator_bits
-    channel_word = c.accumulator_bits + c.scale_bits + SHIFT_BITS
+    channel_word = np.where(
+        c.has_thresholds,
+        c.unit_columns * c.accumulator_bits,
+        c.accumulator_bits + c.scale_bits + SHIFT_BITS,
+    )
     index = log_bits(c.columns // c.post_units) + log_bits(c.pixels)
     return {
         "chunk_choice": c.pixels * drained * multiplexer(c.columns // c.post_units),
@@ -131,14 +160,16 @@ def _tables(c: ConfigTable) -> memories.MemoryCount:
 def channel_memories(c: ConfigTable) -> memories.MemoryCount:
     """Return the xc7 resources of the memories of post-processing, arrays of shape (n,).
 
-    Biases, requantisation multipliers and shifts of the channels; activation tables; the result
-    buffer; the running maxima of max pooling.
+    Biases, requantisation multipliers and shifts of the channels, or thresholds; activation tables;
+    the result buffer; the running maxima of max pooling.
     """
-    units = c.post_units
+    units, multiplying = c.post_units, c.post_units * (1 - c.has_thresholds)
     indices = 1 << (log_bits(c.columns // units) + log_bits(c.pixels))
     return (
-        memories.automatic(c.accumulator_bits, c.channel_depth).times(units)
-        + memories.automatic(c.scale_bits + SHIFT_BITS, c.channel_depth).times(units)
+        memories.automatic(c.accumulator_bits, c.channel_depth).times(
+            np.where(c.has_thresholds, c.channel_columns, units)
+        )
+        + memories.automatic(c.scale_bits + SHIFT_BITS, c.channel_depth).times(multiplying)
         + _tables(c)
         + memories.distributed(units * c.accumulator_bits, c.result_depth)
         + memories.distributed(units * c.activation_bits, indices)
