@@ -46,9 +46,13 @@ FUNCTIONS: Mapping[str, Callable[[Reals], Reals]] = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "softplus": _softplus,
     "mish": lambda x: x * np.tanh(_softplus(x)),
+    "quarter_square": lambda x: x * x / 4,
+    "minus_quarter_square": lambda x: -x * x / 4,
+    "sixteenth_square": lambda x: x * x / 16,
+    "minus_sixteenth_square": lambda x: -x * x / 16,
 }
 """Function of real values, elementwise, by its name in YAML files."""
-POSITIVE = ("sigmoid", "softplus")
+POSITIVE = ("sigmoid", "softplus", "quarter_square", "sixteenth_square")
 """Functions that have no negative values."""
 
 

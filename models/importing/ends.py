@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,15 +102,17 @@ def ends(found: Walk, output: str) -> tuple[InputEnd, OutputEnd]:
         tuple(map(float, stage.gain)),
         tuple(map(float, stage.bias)),
         stage.grid,
-        _unless_straight(found.input_order),
+        _unless_straight(found.input_order, stage.shape),
     )
     value = found.values[output]
     index = found.index(value)
-    grid = found.stages[value.stage].grid
-    return first, OutputEnd(output, index.shape, grid, _unless_straight(index.ravel()))
+    last = found.stages[value.stage]
+    order = _unless_straight(index.ravel(), last.shape)
+    return first, OutputEnd(output, index.shape, last.grid, order)
 
 
-def _unless_straight(order: Ints | None) -> Ints | None:
-    if order is None or np.array_equal(order, np.arange(order.size)):
+def _unless_straight(order: Ints | None, shape: Shape) -> Ints | None:
+    """Return the order of an end's values; None if they are all of a map's, and lie alike."""
+    if order is None or np.array_equal(order, np.arange(math.prod(shape))):
         return None
     return order

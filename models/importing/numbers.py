@@ -120,8 +120,10 @@ def _sum_weights(
         if (np.abs(units[0] - units[1]) > _SAME_BIAS * np.abs(units[0])).any():
             raise ModelError(f"layer {stage.name}: adds products of different units")
         return codes, max(weight_bits(part, may_be_binary=False) for part in codes), units[0]
-    first, second, bits = sum_ratio(scales[0], scales[1], out_scale)
     signs = [np.sign(kernel.values).astype(np.int64) for kernel in stage.kernels]
+    sizes = [float(np.abs(kernel.values).max()) for kernel in stage.kernels]  # of all channels
+    scales = [scale * size for scale, size in zip(scales, sizes, strict=True)]
+    first, second, bits = sum_ratio(scales[0], scales[1], out_scale)
     # Of the larger weight, whose relative rounding is the smaller one.
     unit = scales[0] / first if first >= second else scales[1] / second
     weights = [signs[0] * first, signs[1] * second]

@@ -1,8 +1,8 @@
 """Mapping of the neutral graph of a file to stages: layers in the making.
 
 host (what is left to it at the end), walk (along the nodes), operators (which function maps which
-node): moves, constants, convolutions, sums and their kernels, pools, channels, rounding; layouts
-(where values lie) and phases (of finer maps), stages, cuts (where a part of the network ends).
+node): moves, constants, convolutions, sums and their kernels, products, pools, channels, rounding;
+layouts (where values lie) and phases (of finer maps), stages, cuts (where a part ends).
 """
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "operators",
     "phases",
     "pools",
+    "products",
     "rounding",
     "stages",
     "sums",

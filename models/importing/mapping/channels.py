@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping import kernels, moves, sums
+from models.importing.mapping import kernels, moves, products, sums
 from models.importing.mapping.rounding import lies_like, new_scale
 from models.importing.mapping.stages import UNCLIPPED, Curve, Kernel, Stage
 from models.importing.mapping.walk import Value, Walk
@@ -140,7 +140,7 @@ def activation(walk: Walk, node: Node) -> Row:
 
 
 def gated(walk: Walk, node: Node) -> Row:
-    """Map the product of a map and its sigmoid: SiLU. Raises RefusalError for other products."""
+    """Map the product of two maps; that of a map and its sigmoid is SiLU."""
     values = [walk.value(node, position) for position in (0, 1)]
     for gate, value in (values, values[::-1]):
         stage = walk.stages[gate.stage]
@@ -151,9 +151,7 @@ def gated(walk: Walk, node: Node) -> Row:
             stage.grid, stage.closed = None, False
             walk.put(node, gate)
             return moves.row(walk, node, "SiLU")
-    raise RefusalError(
-        "multiplies two computed maps", "", "sums of maps; x * sigmoid(x) alone is looked up"
-    )
+    return products.product(walk, node)
 
 
 def affine(walk: Walk, node: Node, value: Value, gain: Reals, offset: Reals) -> Row:
@@ -232,7 +230,7 @@ def arithmetic(walk: Walk, node: Node) -> Row:
             return sums.add(walk, node, 1.0 if node.op == "Add" else -1.0)
         if node.op == "Mul":
             return gated(walk, node)
-        raise RefusalError("combines two computed maps", "", "sums of maps")
+        raise RefusalError("divides by a computed map", "", "sums and products of maps")
     found = walk.constants[node.inputs[constants[0]]]
     value, number = walk.value(node, 1 - constants[0]), found.values.astype(np.float64)
     if node.op == "Div" and constants[0] == 0:

@@ -100,18 +100,8 @@ def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     if shapes[0] != shapes[1]:
         first = repeated(walk, first, shapes[1], name)
         second = repeated(walk, second, shapes[0], name)
-    indices = walk.index(first), walk.index(second)
-    if indices[0].shape != indices[1].shape or any(first.pads) or any(second.pads):
-        raise RefusalError(
-            f"adds maps of {shapes[0]} and {shapes[1]}", "shape", "maps of one shape"
-        )
-    places = [walk.stages[value.stage].shape for value in (first, second)]
-    if places[0] != places[1] or not np.array_equal(*indices):
-        first, second = phases.alike(walk, [first, second], name)
-    indices = walk.index(first), walk.index(second)
+    first, second = matched(walk, first, second, name)
     stages = walk.stages[first.stage], walk.stages[second.stage]
-    if stages[0].shape != stages[1].shape or stages[0] is stages[1]:
-        raise RefusalError("adds maps that lie differently, or a map to itself", "shape")
     channels = stages[0].shape[0]
     ones = np.ones((channels, 1, 1, 1))
     both = (Kernel(ones), Kernel(sign * ones))
@@ -124,10 +114,31 @@ def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     return mapped(node, made)
 
 
-def repeated(walk: Walk, value: Value, shape: tuple[int, ...], name: str) -> Value:
-    """Return a tensor of one row or column repeated to as many as ``shape`` has, by a layer.
+def matched(walk: Walk, first: Value, second: Value, name: str) -> tuple[Value, Value]:
+    """Return two maps of one shape as tensors that lie alike in stages of one shape.
 
-    That is a window of ones, as high as the map, of which one row lies on the input. The tensor
+    Raises RefusalError for others.
+    """
+    indices = walk.index(first), walk.index(second)
+    if indices[0].shape != indices[1].shape or any(first.pads) or any(second.pads):
+        raise RefusalError(
+            f"combines maps of {indices[0].shape} and {indices[1].shape}",
+            "shape",
+            "maps of one shape, not padded",
+        )
+    places = [walk.stages[value.stage].shape for value in (first, second)]
+    if places[0] != places[1] or not np.array_equal(*indices):
+        first, second = phases.alike(walk, [first, second], name)
+    stages = walk.stages[first.stage], walk.stages[second.stage]
+    if stages[0].shape != stages[1].shape or stages[0] is stages[1]:
+        raise RefusalError("combines maps that lie differently, or a map with itself", "shape")
+    return first, second
+
+
+def repeated(walk: Walk, value: Value, shape: tuple[int, ...], name: str) -> Value:
+    """Return a tensor of one row or column repeated to as many as ``shape`` has, by layers.
+
+    Each is a window of ones, as high as the map, of which one row lies on the input. The tensor
     itself where ``shape`` asks for nothing of the kind.
     """
     index, stage = walk.index(value), walk.stages[value.stage]
@@ -136,20 +147,34 @@ def repeated(walk: Walk, value: Value, shape: tuple[int, ...], name: str) -> Val
     sides = [side if own == 1 else 1 for own, side in zip(index.shape[2:], shape[2:], strict=True)]
     if sides == [1, 1] or layouts.channels(index, stage.shape) is None:
         return value
-    value = walk.straight(value, name)
-    stage, channels = walk.closed(value), index.shape[1]
-    ones = np.ones((channels, 1, *sides), np.int64)
-    made = Stage(
-        walk.unused(f"{name}_repeated"),
-        "conv2d",
-        (stage.name,),
-        (channels, *(max(a, b) for a, b in zip(index.shape[2:], sides, strict=True))),
-        (Kernel(ones.astype(np.float64), ones, np.ones(channels)),),
-        channels,
-        pads=(sides[0] - 1, sides[1] - 1, sides[0] - 1, sides[1] - 1),
-        grid=stage.grid,
-    )
-    return walk.add(made)
+    return spread(walk, walk.straight(value, name), (sides[0], sides[1]), name)
+
+
+def spread(
+    walk: Walk, value: Value, sides: tuple[int, int], name: str, weight: float = 1.0
+) -> Value:
+    """Return a map whose rows or columns, where it has one, are as many as ``sides`` says.
+
+    value: channels lie as in its stage. weight: what all values are multiplied by.
+    """
+    stage = walk.closed(value)
+    windows = [one for one in ((sides[0], 1), (1, sides[1])) if one != (1, 1)]
+    for rows, cols in windows or [(1, 1)]:
+        channels, *places = stage.shape
+        ones = np.ones((channels, 1, rows, cols), np.int64)
+        stage = Stage(
+            walk.unused(f"{name}_repeated"),
+            "conv2d",
+            (stage.name,),
+            (channels, places[0] + rows - 1, places[1] + cols - 1),
+            (Kernel(ones.astype(np.float64) * weight, ones, np.full(channels, weight)),),
+            channels,
+            pads=(rows - 1, cols - 1, rows - 1, cols - 1),
+            grid=stage.grid,
+            closed=True,
+        )
+        value, weight = walk.add(stage), 1.0
+    return value
 
 
 def concat(walk: Walk, node: Node) -> Row:

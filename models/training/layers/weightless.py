@@ -68,6 +68,10 @@ _CURVES: Mapping[str, Callable[[Tensor], Tensor]] = {
     "elu": F.elu,
     "softplus": F.softplus,
     "mish": F.mish,
+    "quarter_square": lambda x: x * x / 4,
+    "minus_quarter_square": lambda x: -x * x / 4,
+    "sixteenth_square": lambda x: x * x / 16,
+    "minus_sixteenth_square": lambda x: -x * x / 16,
 }
 """Functions of ``models.graph.activations`` for tensors, by name."""
 

@@ -187,3 +187,28 @@ def curves() -> onnx.ModelProto:
     q.nodes.append(node("Conv", [u, *q.weights("c3", (4, 6, 1, 1), 1 / 128)], ["y"], "c3"))
     q.rounded("y", 0.0313, 4)
     return model(q.nodes, q.constants, out="y_d")
+
+
+def gates() -> onnx.ModelProto:
+    """Two blocks of squeeze and excite, of a map from 0 up and of a signed one, and a product."""
+    q = Qdq(8)
+    x = q.rounded("x", 0.02, -3)
+    q.nodes.append(node("Conv", [x, *q.weights("c1", (6, 3, 3, 3), 0.02)], ["a"], "c1"))
+    a = q.rounded("a", 0.0213, -128)
+    for block, grid in (("1", (0.0109, -128)), ("2", (0.0131, -3))):
+        q.nodes.append(node("GlobalAveragePool", [a], [f"p{block}"], f"pool{block}"))
+        p = q.rounded(f"p{block}", 0.0103, -90)
+        up = [p, *q.weights(f"u{block}", (6, 6, 1, 1), 0.0103)]
+        q.nodes.append(node("Conv", up, [f"u{block}"], f"up{block}"))
+        u = q.rounded(f"u{block}", 0.031, 3)
+        q.nodes.append(node("Sigmoid", [u], [f"g{block}"], f"gate{block}"))
+        g = q.rounded(f"g{block}", 1 / 256, -128)
+        operands = [a, g] if block == "1" else [g, a]
+        q.nodes.append(node("Mul", operands, [f"m{block}"], f"scale{block}"))
+        m = q.rounded(f"m{block}", *grid)
+        made = [m, *q.weights(f"d{block}", (6, 6, 1, 1), grid[0])]
+        q.nodes.append(node("Conv", made, [f"d{block}"], f"c2{block}"))
+        a = q.rounded(f"d{block}", 0.0151, -11)
+    q.nodes.append(node("Mul", [a, m], ["y"], "product"))
+    q.rounded("y", 0.0093, 4)
+    return model(q.nodes, q.constants, out="y_d")

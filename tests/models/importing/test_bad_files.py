@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         [node("Pad", ["x", "p"], ["y"], "p", mode="reflect")],
         {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}, "reflect",
     ),
-    "product of maps": ([node("Mul", ["x", "x"], ["y"], "m")], {}, "two computed"),
+    "quotient of maps": ([node("Div", ["x", "x"], ["y"], "m")], {}, "computed map"),
     "uneven average": (
         [node("AveragePool", ["x"], ["y"], "a", kernel_shape=[3, 3], pads=[1, 1, 1, 1])], {},
         "out of the count",
