@@ -7,7 +7,7 @@
 # make faults ARGS="--count 20"   kills, full disks and the like at random moments of commands
 # make headline-verify DATA=path/to/cifar10.zip [DESIGN=name] [CLOCK=1]   the front, recomputed
 # make node-tests   ONNX's own node tests of the mapped operators (docs/measurements)
-# make docs     rewrites the parts of docs/reference that are made from the code
+# make docs     rewrites the parts of pages that are made from the code and from the front's index
 # make api      pages of all classes and functions, in docs/_api
 # make test     everything that a change must pass
 #
