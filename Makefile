@@ -5,8 +5,9 @@
 # make fuzz ARGS="--seconds 60"   damaged files for every reader; ten minutes each without ARGS
 # make names ARGS="--every 10"   hostile names on every way that a name takes, by real tools
 # make faults ARGS="--count 20"   kills, full disks and the like at random moments of commands
+# make headline-verify DATA=path/to/cifar10.zip [DESIGN=name] [CLOCK=1]   the front, recomputed
 # make node-tests   ONNX's own node tests of the mapped operators (docs/measurements)
-# make docs     rewrites the parts of docs/reference that are made from the code
+# make docs     rewrites the parts of pages that are made from the code and from the front's index
 # make api      pages of all classes and functions, in docs/_api
 # make test     everything that a change must pass
 #
@@ -24,8 +25,8 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore check-explore characterize sweep fuzz names faults node-tests docs api lint test \
-  clean
+.PHONY: setup explore check-explore characterize sweep fuzz names faults headline-verify node-tests \
+  docs api lint test clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -65,6 +66,12 @@ names: setup
 # Commands, hit at random moments; needs root for the full disk (docs/measurements/faults.md).
 faults: setup
 	$(BIN)/python -m tests.faults $(ARGS)
+
+# Designs of examples/cifar10, without training. make's own status is 2 where a figure differs, too.
+headline-verify: setup
+	@test -n "$(DATA)" || { echo "give the data: make headline-verify DATA=path/to/cifar10.zip" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.headline verify "$(DATA)" $(if $(DESIGN),--design "$(DESIGN)") \
+	  $(if $(CLOCK),--clock)
 
 node-tests: setup
 	$(BIN)/python -m tests.models.importing.node_tests

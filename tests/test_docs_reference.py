@@ -18,7 +18,7 @@ from rtl_gen.config import NpuConfig
 from tests.codesign import small_build
 from tests.paths import DOCS, ROOT
 
-REFERENCE = DOCS / "reference"
+REFERENCE, MEASUREMENTS = DOCS / "reference", DOCS / "measurements"
 NAMES = re.compile(r"<!-- names: (\w+) -->\n((?:\|.*\n)+)")
 
 
@@ -30,7 +30,7 @@ def test_generated_blocks_are_up_to_date(page: Path) -> None:
 def test_every_generator_writes_a_page() -> None:
     used = [name for page in pages.pages() for name in blocks(page.read_text())]
     assert sorted(used) == sorted(pages.GENERATORS)
-    assert {page.parent for page in pages.pages()} == {REFERENCE}
+    assert {page.parent for page in pages.pages()} == {REFERENCE, MEASUREMENTS}
 
 
 def test_what_stands_in_a_block_is_replaced() -> None:

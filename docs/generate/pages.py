@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from docs.generate import devices, isa, layers, npu, outputs, rooms, search, verbs
+from docs.generate import devices, headline, isa, layers, npu, outputs, rooms, search, verbs
 from docs.generate.markdown import Generator, blocks, with_blocks
 from docs.generate.sources import ROOT
 
 GENERATORS: Mapping[str, Generator] = {
     name: generator
-    for module in (verbs, search, npu, layers, isa, outputs, devices, rooms)
+    for module in (verbs, search, npu, layers, isa, outputs, devices, rooms, headline)
     for name, generator in module.GENERATORS.items()
 }
 
