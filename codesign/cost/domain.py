@@ -80,7 +80,8 @@ class Domain:
         for name, known in self.options.items():
             words = OPTIONS[name]
             numbers = [words.index(str(value)) if words else value for value in known]
-            found *= np.where(np.isin(getattr(table, name), numbers), 1.0, OUTSIDE)
+            inside = (getattr(table, name)[:, None] == numbers).any(axis=1)
+            found *= np.where(inside, 1.0, OUTSIDE)
         return found
 
 

@@ -8,6 +8,7 @@ they are in the opcode word.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ def slot_words(config: NpuConfig, opcode: Opcode) -> int:
     return -(-len(slots(config, opcode)) * SLOT_BITS // WORD_BITS)
 
 
+@functools.cache
 def field_words(config: NpuConfig, opcode: Opcode) -> int:
     """Return the number of program words that follow the opcode word: slots and records."""
     return slot_words(config, opcode) + (len(records(config)) if opcode is Opcode.LAYER else 0)

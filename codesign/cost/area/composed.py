@@ -156,9 +156,8 @@ class ComposedModel:
 
     def predict(self, features: Features) -> tuple[Floats, Floats]:
         """Return estimates and the standard deviations of their natural logarithms, each (n,)."""
-        with one_thread():
-            ratio, deviation = self.correction.moments(features.shape)
-            return np.maximum(features.sizes @ self.factors, 1.0) * np.exp(ratio), deviation
+        ratio, deviation = self.correction.moments(features.shape)
+        return np.maximum(features.sizes @ self.factors, 1.0) * np.exp(ratio), deviation
 
     def cross_predict(
         self,
@@ -177,7 +176,8 @@ class ComposedModel:
 
         def fit_and_predict(train: Ints, test: Ints) -> tuple[Floats, Floats]:
             part = self.fit(features.take(train), measured.take(train), resource, like=self)
-            return part.predict(features.take(test))
+            with one_thread():
+                return part.predict(features.take(test))
 
         return cross_predict(fit_and_predict, groups, seed)
 

@@ -22,7 +22,7 @@ from codesign.cost.data import config_csv
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.domain import Domain
-from codesign.cost.regressors import FEWEST_ROWS, conformal_quantile
+from codesign.cost.regressors import FEWEST_ROWS, conformal_quantile, one_thread
 from codesign.cost.table import ConfigTable
 from codesign.fpga import families
 from codesign.results import AREA_CONFIDENCE, UserError
@@ -209,9 +209,11 @@ class AreaModel:
         """
         features, wider = Features.of(table), self.domain.widening(table)
         middle, low, high, bounds = {}, {}, {}, {}
+        with one_thread():
+            predicted = {n: one.model.predict(features) for n, one in self.learned.items()}
         for name, learned in self.learned.items():
             flow = self.flow.get(name, AS_MEASURED)
-            middle[name], deviation = learned.model.predict(features)
+            middle[name], deviation = predicted[name]
             middle[name] = middle[name] * flow.factor
             half = np.hypot(learned.factor(COVERAGE) * deviation * wider, flow.half(COVERAGE))
             half = np.minimum(half, MOST)

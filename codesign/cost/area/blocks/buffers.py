@@ -20,6 +20,7 @@ from rtl_gen.isa.registers import LOG_DEPTH
 BUS_BITS = 32
 
 
+@functools.lru_cache(maxsize=2)  # an estimate of a table asks for its counts more than once
 def memory_counts(c: ConfigTable) -> MemoryCount:
     """Return the xc7 resources of all memories of each NPU together, arrays of shape (n,)."""
     word = c.weight_word_bits

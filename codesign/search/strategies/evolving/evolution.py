@@ -82,8 +82,8 @@ class Evolution:
     def tell(self, candidates: Ints, objectives: Floats, violation: Floats) -> None:
         known = self._objectives if len(self._objectives) else objectives[:0]
         pool = np.vstack([self._members, candidates])
-        pool, first = np.unique(pool, axis=0, return_index=True)
-        values = np.vstack([known, objectives])[first]
+        first = _different(pool)
+        pool, values = pool[first], np.vstack([known, objectives])[first]
         broken = np.concatenate([self._violation, violation])[first]
         fitness = _fitness(values, broken)
         # Stable, so that of equal ones the first stays, whatever the sort's implementation.
@@ -96,8 +96,10 @@ class Evolution:
         """Return True for the candidates to keep, shape (n,), of those ranked, (n, genes)."""
         kept = np.arange(len(ranked)) < self._archive
         for gene in self._preserved:
-            missing = np.setdiff1d(ranked[:, gene], ranked[kept, gene])
-            for value in missing:
+            missing = np.zeros(self._sizes[gene], dtype=np.bool_)
+            missing[ranked[:, gene]] = True
+            missing[ranked[kept, gene]] = False
+            for value in np.flatnonzero(missing):
                 kept[np.argmax(ranked[:, gene] == value)] = True
         return kept
 
@@ -113,7 +115,9 @@ class Evolution:
         """
         spread = self._objectives.std(axis=0)
         points = self._objectives / np.where(spread > 0, spread, 1.0)
-        gaps = ((points[members][:, None] - points[None]) ** 2).sum(axis=2)
+        gaps = np.zeros((len(members), len(points)))
+        for column in points.T:  # an array of three axes takes several times as long
+            gaps += (column[members, None] - column) ** 2
         gaps[np.arange(len(members)), members] = np.inf
         count = min(self.NEIGHBOURS, len(points) - 1)
         nearest = np.argpartition(gaps, count - 1, axis=1)[:, :count]
@@ -121,6 +125,18 @@ class Evolution:
             np.arange(len(members)), self._random.integers(0, count, len(members))
         ]
         return found
+
+
+def _different(rows: Ints) -> Ints:
+    """Return the first index of each different row, shape (n, genes), in the order of the rows.
+
+    As np.unique with axis 0 does, in a fraction of the time for a few hundred rows.
+    """
+    order = np.lexsort(rows.T[::-1])
+    new = np.ones(len(rows), dtype=np.bool_)
+    new[1:] = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)
+    found: Ints = order[new]
+    return found
 
 
 def _fitness(objectives: Floats, violation: Floats) -> Floats:
