@@ -26,6 +26,9 @@ SET = {
     "activation tables": NpuConfig(
         lanes=4, columns=8, weight_digit_bits=4, activation_tables=2, channel_depth=128
     ),
+    "threshold units": NpuConfig(
+        lanes=4, columns=8, activation_bits=2, post_units=4, requantisation="thresholds"
+    ),
     "column reuse": NpuConfig(lanes=4, columns=4, activation_bits=8, depthwise_taps=3),
 }
 
