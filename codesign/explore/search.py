@@ -124,8 +124,7 @@ class Search:
             first = not self.trained
             with self._clock.timed("estimates"):
                 pool = self._estimated(picker)
-                left = networks - len(self.trained)
-                picks = picker.pick(pool, min(ROUND, left), self._chances())
+                picks = picker.pick(pool, self._round(), self._chances())
             if not picks:
                 break
             with self._clock.timed("short_training"):
@@ -144,6 +143,12 @@ class Search:
                 )
         self.store.note(STATE, ENDED)
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
+
+    def _round(self) -> int:
+        """Return the number of networks of the next round: of the last one ROUND, if there are."""
+        left = self.settings.networks - len(self.trained)
+        before = left - ROUND if self.trained and left > ROUND else left
+        return min(ROUND, before)
 
     def _chances(self) -> Chances | None:
         """Return how the chances to be chosen follow; None: the next round is for the front.
