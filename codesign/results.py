@@ -122,7 +122,7 @@ class SearchSettings:
     """One-sided confidence level of the area bound that the budget is tested with."""
     seed: int = 0
     """Seed of the data split, the search, all trainings and the simulated stalls."""
-    networks: int = 14
+    networks: int = 18
     """Number of networks that are trained briefly and compared."""
     network: str | None = None
     """Network folder (codesign import), file of weights (codesign train), or run or build folder

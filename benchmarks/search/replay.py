@@ -30,7 +30,7 @@ import numpy as np
 
 from benchmarks.search.joint_separate import digits_problem
 from codesign.explore.search import ROUND
-from codesign.search.accuracy.acquisition import choose
+from codesign.search.accuracy.acquisition import choose, expected_gains
 from codesign.search.accuracy.evaluation import shipped_sources
 from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, train_one
@@ -113,7 +113,10 @@ def picks(picker: str, seen: Sequence[int]) -> list[int]:
             lambda features, accuracies, rest=rest: TransferPredictor(
                 Source("digits", features, accuracies, VALIDATION_IMAGES), others, centre
             ).odds(pool.features[rest]),
-            np.array([LEAST_SHARE * best, pool.slowest]), min(ROUND, max(AFTER) - len(picked)),
+            functools.partial(
+                expected_gains, reference=np.array([LEAST_SHARE * best, pool.slowest])
+            ),
+            min(ROUND, max(AFTER) - len(picked)),
         )  # fmt: skip
         picked += [rest[k] for k in chosen]
     return picked

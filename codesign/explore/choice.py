@@ -16,17 +16,18 @@ from scipy.special import expit
 from codesign.goals import ALWAYS, preferred
 from codesign.results import Figures
 from codesign.search import engine
+from codesign.search.accuracy.acquisition import expected_best
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Floats, Ints, pareto_mask
-from models.training.history import Epoch, alike, standard_error, within
+from models.training.history import Epoch, alike, errors_below
 
-REACH = 9.0
-"""Standard errors of the best short training's accuracy by which another network may be below it
-and still be trained in full: short trainings say little of what full ones end with."""
-EVEN, WIDTH = 5.0, 1.5
-"""Standard errors below the best short training from which half of the networks are as accurate as
-the best one after full trainings, and the scale of that (logistic) chance; measured on digits
-(docs/measurements/search.md)."""
+REACH = 3.5
+"""Standard errors of the difference by which a network may be below the best short training and
+still be trained in full: short trainings say little of what full ones end with."""
+EVEN, WIDTH = 2.0, 0.5
+"""Standard errors of the difference below the best short training from which half of the networks
+are as accurate as the best one after full trainings, and the scale of that (logistic) chance;
+measured on digits (docs/measurements/search.md)."""
 
 TIES = (*ALWAYS, "brams")
 """Goals that decide, in this order, between designs that are equal in what is preferred."""
@@ -98,14 +99,19 @@ class Rule:
     boo_within: float | None = None
     """Accuracy (0..1) to trade for fewer one-bits; None: they do not count."""
 
+    @property
+    def takes_equals(self) -> bool:
+        """True if accuracies that are near enough count as equal, and a goal decides."""
+        return self.prefer not in ("accuracy", "knee") and self.boo_within is None
+
     def counted(self, trained: Trained) -> float:
         """Return the accuracy, 0..1, by which a network is compared with others.
 
         It is the settled one where networks that the images cannot tell apart are equal, and that
         of the network that would be delivered where a number or the best is asked for.
         """
-        told = self.min_accuracy is not None or self.boo_within is not None
-        if told or self.prefer in ("accuracy", "knee") or trained.settled is None:
+        told = self.min_accuracy is not None or not self.takes_equals
+        if told or trained.settled is None:
             return trained.accuracy
         return trained.settled
 
@@ -131,24 +137,26 @@ class Rule:
 
         They are within REACH standard errors of the best, or of what is asked for; n >= 1.
         """
-        best = accuracies.max()
-        near = self._within(accuracies, min(best, self.min_accuracy or 1.0), REACH)
+        best = float(accuracies.max())
+        near = np.asarray(self._below(accuracies, best) <= REACH)
         return near if self.boo_within is None else near | (accuracies >= best - self.boo_within)
 
-    def chances(self, accuracies: Floats) -> Floats:
+    def chances(self, accuracies: Floats, best: float | None = None) -> Floats:
         """Return how likely networks are to count as equal to the best once trained in full, (n,).
 
-        By their accuracies after short trainings; of those that are traded for one-bits, 1.
+        By their accuracies after short trainings; of those that are traded for one-bits, 1. best:
+        the best short training's accuracy, 0..1, if it is not among them.
         """
-        best = min(accuracies.max(), self.min_accuracy or 1.0)
-        gaps = (best - accuracies) / standard_error(best, self.images)
-        found: Floats = expit((EVEN - gaps) / WIDTH)
+        best = float(accuracies.max()) if best is None else best
+        found: Floats = expit((EVEN - self._below(accuracies, best)) / WIDTH)
         if self.boo_within is not None:
-            found[accuracies >= accuracies.max() - self.boo_within] = 1.0
+            found[accuracies >= best - self.boo_within] = 1.0
         return found
 
-    def _within(self, accuracies: Floats, best: float, errors: float) -> NDArray[np.bool_]:
-        return np.array([within(best, one, self.images, errors) for one in accuracies])
+    def _below(self, accuracies: Floats, best: float) -> Floats:
+        """Return by how many standard errors each is below the best, or what is enough, (n,)."""
+        best = min(best, self.min_accuracy or 1.0)
+        return np.array([errors_below(best, one, self.images) for one in accuracies])
 
     def order(self, option: Option) -> tuple[float, ...]:
         """Return the sort key of equally accurate designs, best first.
@@ -206,7 +214,9 @@ def finalists(
         return [found[row].trained for row in rest[:count]]
     chosen, chances = [rest.pop(0)], rule.chances(accuracies)
     while rest and len(chosen) < count:
-        gains = [_expected([*chosen, row], merits, chances) for row in rest]
+        sure = merits[chosen[0]]
+        tried = [[*chosen, row] for row in rest]
+        gains = [expected_best(merits[rows], chances[rows], sure) for rows in tried]
         chosen.append(rest.pop(int(np.argmax(gains))))
     return [found[row].trained for row in chosen]
 
@@ -216,18 +226,6 @@ def _merit(option: Option, rule: Rule) -> float:
     if rule.boo_within is not None:
         return -math.log(max(option.trained.one_bits, 1))
     return -rule.order(option)[0]
-
-
-def _expected(rows: Sequence[int], merits: Floats, chances: Floats) -> float:
-    """Return the expected merit of the best of ``rows`` that succeeds; the first is taken if none.
-
-    chances: of success, independent; merits: shape (n,), as are chances.
-    """
-    found, failed = 0.0, 1.0
-    for row in sorted(rows, key=lambda row: -merits[row]):
-        found += failed * chances[row] * merits[row]
-        failed *= 1 - chances[row]
-    return float(found + failed * merits[rows[0]])
 
 
 def _options(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Iterator[Option]:

@@ -28,6 +28,7 @@ from codesign.results import Infeasible, InfeasibleError
 from codesign.search.engine import Problem
 from codesign.search.space.candidates import to_design
 from codesign.search.space.genome import network_key
+from codesign.tools.workers import Pool
 from sim.process import kill_all
 
 MAX_ATTEMPTS = 4
@@ -38,6 +39,7 @@ def finish(
     problem: Problem,
     trained: Sequence[Trained],
     wanted: FinishSettings,
+    pool: Pool,
     progress: Progress,
     clock: StageClock,
 ) -> FinishedDesign:
@@ -48,10 +50,10 @@ def finish(
     the budget, or verification fails, the result says why in ``failure``. Files go below
     ``wanted.settings.out``. Raises InfeasibleError when no design is left to synthesise, with the
     reasons of the last one that the compiler refused; YosysError and SimulationError when a tool
-    fails. clock: is told of the stages.
+    fails. pool: for trainings, used with two or more jobs. clock: is told of the stages.
     """
     with _Ahead(wanted) as ahead:
-        return _Finish(problem, trained, wanted, progress, clock, ahead).run()
+        return _Finish(problem, trained, wanted, pool, progress, clock, ahead).run()
 
 
 class _Ahead:
@@ -93,12 +95,13 @@ class _Finish:
         problem: Problem,
         trained: Sequence[Trained],
         wanted: FinishSettings,
+        pool: Pool,
         progress: Progress,
         clock: StageClock,
         ahead: _Ahead,
     ) -> None:
         self.done = FinishedDesign(problem, clock=clock)
-        self.wanted, self.progress, self.ahead = wanted, progress, ahead
+        self.wanted, self.progress, self.ahead, self.pool = wanted, progress, ahead, pool
         self.short = {network_key(problem.space, one.candidate): one for one in trained}
         self.full: dict[str, Trained] = {}
         self.refused: set[bytes] = set()
@@ -127,7 +130,7 @@ class _Finish:
         with self.done.clock.timed("training"):
             tasks = self._tasks(count)
             self._guess(tasks, len(tasks))
-            trainings = training.train_all(tasks, self.wanted, self.progress)
+            trainings = training.train_all(tasks, self.wanted, self.pool, self.progress)
             with contextlib.closing(trainings) as results:
                 for ended, (task, result) in enumerate(results, start=1):
                     self.full[task.key] = result
@@ -142,7 +145,7 @@ class _Finish:
     def _fold(self, tasks: Sequence[FullTraining]) -> None:
         """Judge networks that were trained in full on the other folds, too."""
         with self.done.clock.timed("folds"):
-            found = folds.settled(tasks, self.wanted, self.progress)
+            found = folds.settled(tasks, self.wanted, self.pool, self.progress)
         for task in tasks:
             one = self.full[task.key]
             own = one.accuracy if one.settled is None else one.settled

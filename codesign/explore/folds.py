@@ -22,7 +22,7 @@ from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
 from codesign.explore.training import FullTraining, Told, read_stored, settings_of
 from codesign.results import UserError
-from codesign.tools.workers import spread
+from codesign.tools.workers import Pool
 from models.data.datasets import Dataset, Split
 from models.files import json_io
 from models.training.history import settled_accuracy
@@ -75,11 +75,12 @@ def split(dataset: Dataset, fold: int, seed: int) -> Dataset:
 
 
 def settled(
-    tasks: Sequence[FullTraining], wanted: FinishSettings, progress: Progress
+    tasks: Sequence[FullTraining], wanted: FinishSettings, pool: Pool, progress: Progress
 ) -> Mapping[str, tuple[float, ...]]:
     """Return the settled accuracies of networks on all folds but the first, by network key.
 
-    What an earlier run measured is not measured again. Raises as ``training.train_all`` does.
+    What an earlier run measured is not measured again. pool: as ``training.train_all`` takes it,
+    as which it raises.
     """
     every = [_Training(task, fold) for fold in range(1, wanted.settings.folds) for task in tasks]
     done: dict[str, tuple[int, int]] = {}
@@ -100,7 +101,7 @@ def settled(
         for one in missing:
             work(one, heard)
     else:
-        with contextlib.closing(spread(work, missing, wanted.settings.jobs, heard)) as results:
+        with contextlib.closing(pool.spread(work, missing, heard)) as results:
             for _ in results:
                 pass
     found: dict[str, tuple[float, ...]] = {}

@@ -36,7 +36,7 @@ from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
 from codesign.results import InfeasibleError, UserError
 from codesign.search.accuracy import earlier
-from codesign.search.accuracy.short_training import ShortTraining
+from codesign.search.accuracy.short_training import MODULES, ShortTraining
 from codesign.search.accuracy.transfer import Source
 from codesign.search.engine import Problem
 from codesign.search.space import given
@@ -207,18 +207,20 @@ def _search_and_finish(
 
     clock = StageClock()
     clock.seconds["preparation"] = time.monotonic() - start
-    with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
+    workers = settings.jobs if settings.jobs > 1 else 0
+    with Pool(workers, imports=MODULES) as pool:
+        pool.prepare(workers)  # they come up beside the first estimates
         search = Search(
             settings, problem, dataset, open_store, approach, pool, progress, tell, clock
         )
         trained = search.run()
-    left_s = None
-    if settings.time_limit_s is not None:
-        left_s = settings.time_limit_s - (time.monotonic() - start)
-    wanted = FinishSettings(settings, dataset, search.approach.how, left_s, notes=search.notes)
-    if isinstance(approach, HotStart):
-        wanted = approach.finishing(wanted)
-    finished = finishing.finish(problem, trained, wanted, progress, clock)
+        left_s = None
+        if settings.time_limit_s is not None:
+            left_s = settings.time_limit_s - (time.monotonic() - start)
+        wanted = FinishSettings(settings, dataset, search.approach.how, left_s, notes=search.notes)
+        if isinstance(approach, HotStart):
+            wanted = approach.finishing(wanted)
+        finished = finishing.finish(problem, trained, wanted, pool, progress, clock)
     candidates = shown_candidates(
         finished.problem, finished.networks, finished.option, one_bits=settings.one_bits
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from codesign.explore.approach import Approach
-from codesign.explore.choice import Trained
+from codesign.explore.choice import Rule, Trained
 from codesign.explore.folder import short_weights
 from codesign.explore.replacing import STANDINGS, TABLE
 from codesign.explore.settings import ExploreSettings
@@ -26,7 +26,7 @@ from codesign.goals import GOALS
 from codesign.search.accuracy.features import network_features
 from codesign.search.crew import Evaluation, work
 from codesign.search.engine import Evaluated, InnerSearch, Problem
-from codesign.search.picking import Picker
+from codesign.search.picking import Chances, Picker
 from codesign.search.space.genome import network_key
 from codesign.search.standing import Standing, Watch
 from codesign.search.store import TrialStore
@@ -72,7 +72,8 @@ class Search:
         """Prepare a search, whose time limit starts here; ``approach``: how it judges networks.
 
         open_store: called once, when a design that meets the budget is found. pool: for trials.
-        tell: called after each trial. clock: is told of the stages ``estimates`` (all that chooses
+        tell: called after each trial. clock: is told of the stages ``first_samples`` (for which the
+        loops of the estimates are compiled if no run before has), ``estimates`` (all that chooses
         what to train) and ``short_training``.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
@@ -117,12 +118,13 @@ class Search:
         """
         networks = self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        picker = self._picker()
+        with self._clock.timed("first_samples"):
+            picker = self._picker()
         while len(self.trained) < networks and not (self.trained and self._late()):
             first = not self.trained
             with self._clock.timed("estimates"):
                 pool = self._estimated(picker)
-                picks = picker.pick(pool, min(ROUND, networks - len(self.trained)))
+                picks = picker.pick(pool, self._round(), self._chances())
             if not picks:
                 break
             with self._clock.timed("short_training"):
@@ -141,6 +143,26 @@ class Search:
                 )
         self.store.note(STATE, ENDED)
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
+
+    def _round(self) -> int:
+        """Return the number of networks of the next round: of the last one ROUND, if there are."""
+        left = self.settings.networks - len(self.trained)
+        before = left - ROUND if self.trained and left > ROUND else left
+        return min(ROUND, before)
+
+    def _chances(self) -> Chances | None:
+        """Return how the chances to be chosen follow; None: the next round is for the front.
+
+        The last round of several is for the choice: for networks that may be trained in full. Where
+        a network is given, all may be.
+        """
+        wanted, trained = self.settings, self.trained.values()
+        images = self.approach.how.validation_images
+        rule = Rule(images, wanted.prefer, wanted.min_accuracy, wanted.boo_within)
+        last = wanted.networks - len(trained) <= ROUND
+        if not trained or not last or wanted.network is not None or not rule.takes_equals:
+            return None
+        return functools.partial(rule.chances, best=max(one.accuracy for one in trained))
 
     def _estimated(self, picker: Picker) -> Evaluated:
         """Search further on estimates; return all feasible designs found until now.

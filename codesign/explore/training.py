@@ -21,7 +21,7 @@ from codesign.explore.folder import short_weights
 from codesign.explore.search import Progress
 from codesign.results import UserError
 from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
-from codesign.tools.workers import spread
+from codesign.tools.workers import Pool
 from models.files import json_io
 from models.files.forms import conform
 from models.files.reading import read_json, told_as
@@ -119,9 +119,9 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
 
 
 def train_all(
-    tasks: Sequence[FullTraining], wanted: FinishSettings, progress: Progress
+    tasks: Sequence[FullTraining], wanted: FinishSettings, pool: Pool, progress: Progress
 ) -> Generator[tuple[FullTraining, Trained]]:
-    """Train networks in full on up to ``wanted.settings.jobs`` processes; yield them as they end.
+    """Train networks in full on the processes of ``pool``; yield them as they end.
 
     With each comes its result: the accuracy on all validation images, and one-bits. What an earlier
     run trained is not trained again. With one job, or one task, training runs in this process.
@@ -150,8 +150,7 @@ def train_all(
         return
     work = functools.partial(train, wanted=blind)
     longest_first = sorted(tasks, key=lambda task: -task.short.seconds)
-    results = spread(work, longest_first, wanted.settings.jobs, heard)
-    with contextlib.closing(results):
+    with contextlib.closing(pool.spread(work, longest_first, heard)) as results:
         for name, result in results:
             yield by_name[name], result
 

@@ -1,12 +1,14 @@
 """Picks what a search trains next, from what it has found on estimates and what it has trained.
 
 The networks that are expected to add most to the front of accuracy and throughput (or LUTs) are
-trained. What is known before the first training comes from earlier trainings of others.
+trained, or those that are expected to make the chosen design better. What is known before the first
+training comes from earlier trainings of others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +17,7 @@ from scipy.special import expit
 from codesign.cost.cycles.layers import LayerTable
 from codesign.goals import preferred
 from codesign.search import engine
-from codesign.search.accuracy.acquisition import choose, expected_gains
+from codesign.search.accuracy.acquisition import Gains, choice_gains, choose, expected_gains
 from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.engine import Evaluated, InnerSearch
 from codesign.search.pareto import Floats, Ints
@@ -25,6 +27,8 @@ LEAST_SHARE = 0.75
 """Share of the best accuracy, believed or reached, from which on a network is of interest."""
 SHORTLIST = 3
 """Networks whose NPUs are all looked at, for each one that is trained."""
+Chances = Callable[[Floats], Floats]
+"""Accuracies (n,) of trainings -> chances (n,) that a network of it counts as accurate enough."""
 
 
 class Predictor(Protocol):
@@ -100,14 +104,15 @@ class Picker:
             return odds
         return np.column_stack([odds, -np.log(self._bits.predict(layers))])
 
-    def pick(self, pool: Evaluated, count: int) -> list[int]:
+    def pick(self, pool: Evaluated, count: int, chances: Chances | None = None) -> list[int]:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks, each on one NPU.
 
-        They are those of the largest expected gain in hypervolume (``acquisition.choose``), of the
-        networks on the front of what accuracy may be: its mean, and one standard deviation more.
-        Of all NPUs within the budget a network counts with that of the most merit; of SHORTLIST
-        times as many networks they are all looked at, of others those in the pool. Empty if there
-        is no network to gain by.
+        They are those of the largest expected gain (``acquisition.choose``) in hypervolume, or with
+        ``chances`` in the merit of the design that will be chosen, of the networks on the front of
+        what accuracy may be: its mean, and one standard deviation more. Of all NPUs within the
+        budget a network counts with that of the most merit; of SHORTLIST times as many networks
+        they are all looked at, of others those in the pool. Empty if there is no network to gain
+        by. chances: only once networks were trained.
         """
         odds, deviation = self._predictor.odds(self._belief.features(pool.layers))
         merits = self._merit(pool)
@@ -115,13 +120,16 @@ class Picker:
         known = np.column_stack([self._accuracies, self._ranked])
         best = max(self._accuracies, default=float(expit(odds.max())))
         reference = np.array([self._least_share * best, merits.min()])
-        gains = expected_gains(known, merits[fresh], odds[fresh], deviation[fresh], reference)
+        worth: Gains = functools.partial(expected_gains, reference=reference)
+        if chances is not None:
+            worth = functools.partial(choice_gains, chances=chances)
+        gains = worth(known, merits[fresh], odds[fresh], deviation[fresh])
         fresh = fresh[np.argsort(-gains, kind="stable")[: SHORTLIST * count]]
         exact = [self._best_merit(pool.candidates[row]) for row in fresh]
         mine = self._belief.features(pool.layers.take(fresh))
         chosen = choose(
             known, self._features, mine, np.array(exact),
-            lambda *trained: self._belief.after(*trained).odds(mine), reference, count,
+            lambda *trained: self._belief.after(*trained).odds(mine), worth, count,
         )  # fmt: skip
         return [int(fresh[k]) for k in chosen]
 

@@ -7,6 +7,7 @@ can hang this process when one of them dies (Python before 3.12).
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -49,7 +50,7 @@ class Pool:
     """Worker processes that are kept from task to task; leaving the ``with`` block kills them.
 
     processes: most at one time, each started when it is first needed; 0: tasks are done in this
-    process, when they are started.
+    process, when they are started. imports: modules that a process imports before its first task.
 
     >>> with Pool(0) as pool:
     ...     pool.start(abs, -3)
@@ -57,8 +58,8 @@ class Pool:
     [(-3, 3)]
     """
 
-    def __init__(self, processes: int) -> None:
-        self._most = processes
+    def __init__(self, processes: int, imports: Sequence[str] = ()) -> None:
+        self._most, self._imports = processes, imports
         self._workers: dict[Connection, _Worker] = {}
         self._done: list[tuple[Any, Any]] = []
 
@@ -85,7 +86,7 @@ class Pool:
     def prepare(self, count: int) -> None:
         """Start so many processes, which come up side by side, before there is a task for them."""
         for _ in range(count):
-            worker = _start()
+            worker = _start(self._imports)
             self._workers[worker.connection] = worker
 
     def drop(self) -> None:
@@ -98,6 +99,28 @@ class Pool:
             worker.process.kill()
             worker.process.join()
             del self._workers[worker.connection]
+
+    def spread(
+        self,
+        function: Callable[..., Result],
+        tasks: Sequence[Task],
+        heard: Callable[[Any], None] | None = None,
+    ) -> Generator[Result]:
+        """Apply ``function`` to each task; yield results in order of completion.
+
+        No process is started before the first result is asked for. Closing the iterator, or an
+        error, drops the tasks that are not done (``drop``). heard, errors and what is pickled: as
+        for ``start``.
+        """
+        left = deque(tasks)
+        try:
+            while left or self.busy:
+                while left and self.free:
+                    self.start(function, left.popleft(), heard)
+                for _, result in self.finished():
+                    yield result
+        finally:
+            self.drop()
 
     def start(
         self,
@@ -166,22 +189,17 @@ def spread(
     their work. heard, errors and what is pickled: as for Pool; an error ends all processes, and
     with them the tasks that are not done.
     """
-    left = deque(tasks if jobs else ())
     with Pool(jobs) as pool:
-        pool.prepare(min(jobs, len(left)))
-        while left or pool.busy:
-            while left and pool.free:
-                pool.start(function, left.popleft(), heard)
-            for _, result in pool.finished():
-                yield result
+        pool.prepare(min(jobs, len(tasks)))
+        yield from pool.spread(function, tasks if jobs else (), heard)
 
 
-def _start() -> _Worker:
-    """Start a worker process."""
+def _start(imports: Sequence[str]) -> _Worker:
+    """Start a worker process, which imports these modules first."""
     # Spawned, because a fork of a process that has used torch may hang.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    worker = context.Process(target=_serve, args=(theirs,), daemon=True)
+    worker = context.Process(target=_serve, args=(theirs, imports), daemon=True)
     with _safe_path():
         resource_tracker.ensure_running()  # starting it later would unblock SIGINT again
     # The child inherits the blocked signal, so Ctrl-C on the terminal does not reach it.
@@ -212,13 +230,15 @@ def _safe_path() -> Iterator[None]:
             os.environ[_SAFE_PATH] = before
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, imports: Sequence[str]) -> None:
     """Run the worker: receive a function, None for the last one, and a task; answer (kind, value).
 
     Kinds: what the function tells, any number of times, then its result or its exception. It never
     returns: the parent kills the process.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    for name in imports:
+        importlib.import_module(name)
     work: Any = None
     while True:
         work = connection.recv() or work

@@ -111,7 +111,8 @@ SUMMARY: Mapping[str, str] = {
     "folds": "settled validation accuracies on each of the `--folds`, by key of the network",
     "attempts": "one object for each design that was synthesised, in order: `design`, `config` "
     "(hash) and its figures",
-    "stage_seconds": "wall time of each stage, and of none (`other`); `estimates` is the choice "
+    "stage_seconds": "wall time of each stage, and of none (`other`); `first_samples` compiles the "
+    "loops of the estimates unless an earlier run has, `estimates` is the choice "
     "of what to train",
     "reasons": "with status 3: why nothing is feasible, a list (table below)",
     "nearest": "with status 3: the design with the least violation that was found: `label`, "

@@ -60,19 +60,31 @@ def within(best: float, accuracy: float, images: int, errors: float = 1.0) -> bo
     return gap <= errors * standard_error(best, images)
 
 
+def errors_below(best: float, accuracy: float, images: int) -> float:
+    """Return by how many standard errors of their difference one accuracy is below another.
+
+    Both are 0..1, over so many images, and compared as by ``within``; negative if it is above. The
+    networks' errors count as independent.
+
+    >>> round(errors_below(1.0, 212 / 216, images=216), 2)
+    1.64
+    """
+    gap = (best - accuracy) * images / (images + 2)
+    return gap / math.hypot(standard_error(best, images), standard_error(accuracy, images))
+
+
 def alike(best: float, accuracy: float, images: int) -> bool:
     """Return True if so many images cannot tell the accuracies of two networks apart.
 
-    Then they are at most one standard error of their difference apart; both are 0..1, and compared
-    as by ``within``. The networks' errors count as independent, so alike ones count a bit early.
+    Then they are at most one standard error of their difference apart (``errors_below``). As the
+    networks' errors count as independent, alike ones count a bit early.
 
     >>> alike(1.0, 215 / 216, images=216), alike(1.0, 214 / 216, images=216)
     (True, False)
     >>> alike(215 / 216, 213 / 216, images=216)
     True
     """
-    gap = (best - accuracy) * images / (images + 2)
-    return gap <= math.hypot(standard_error(best, images), standard_error(accuracy, images))
+    return errors_below(best, accuracy, images) <= 1.0
 
 
 def worth_keeping(history: Sequence[Epoch], accuracy: float, images: int) -> bool:

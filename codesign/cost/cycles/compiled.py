@@ -34,7 +34,9 @@ def part(function: Callable[P, T]) -> Callable[P, T]:
 
     That happens at its first call; integer division by zero is not checked in it.
     """
-    made: Callable[P, T] = numba.njit(function, error_model="numpy")
+    made: Callable[P, T] = numba.njit(
+        function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
     return made
 
 

@@ -1,4 +1,4 @@
-"""Chooses what to train next: networks that are expected to add most hypervolume.
+"""Chooses what to train next: networks that add most hypervolume, or may be chosen.
 
 A network counts by what is believed of its accuracy, a normal distribution of log odds, and by the
 log of the best rate of its NPUs within the budget: its other NPUs, being as accurate and slower,
@@ -9,10 +9,10 @@ Gaussian random field metamodels", IEEE Trans. Evol. Comp. 10(4), 2006.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import expit, ndtr, ndtri
 
 from codesign.search.accuracy.predictor import odds_of
 from codesign.search.pareto import Floats
@@ -22,6 +22,10 @@ LEVELS = 128
 Belief = Callable[[Floats, Floats], "tuple[Floats, Floats]"]
 """(features, accuracies) of trained networks, shapes (t, f) and (t,) -> mean and standard deviation
 of the log odds of all networks to choose from, each (n,)."""
+Gains = Callable[[Floats, Floats, Floats, Floats], Floats]
+"""What networks are worth, (n,), as ``expected_gains`` says it: known, rates, mean, deviation."""
+QUANTILES = 15
+"""Accuracies of equal probability that a chance is the mean of."""
 
 
 def expected_gains(
@@ -47,22 +51,60 @@ def expected_gains(
     return gains * (edges[1] - edges[0])
 
 
+def expected_best(merits: Iterable[float], chances: Iterable[float], otherwise: float) -> float:
+    """Return the expected merit of the best of the networks that succeed.
+
+    chances: of success of each, independent; otherwise: the merit if none succeeds.
+
+    >>> expected_best([1.0, 3.0], [1.0, 0.5], otherwise=0.0)
+    2.0
+    """
+    found, failed = 0.0, 1.0
+    for merit, chance in sorted(zip(merits, chances, strict=True), reverse=True):
+        found += failed * chance * merit
+        failed *= 1 - chance
+    return float(found + failed * otherwise)
+
+
+def choice_gains(
+    known: Floats, rates: Floats, mean: Floats, deviation: Floats,
+    chances: Callable[[Floats], Floats],
+) -> Floats:  # fmt: skip
+    """Return by how much each network is expected to raise the rate of the best choice, (n,).
+
+    The choice is the network of the highest rate of those that succeed, or the most accurate one
+    known. chances: accuracies (m,) -> chances of success (m,). Others: as for ``expected_gains``,
+    with at least one network known.
+    """
+    best = float(known[np.argmax(known[:, 0]), 1])
+    theirs = chances(known[:, 0])
+    shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    drawn = expit(mean[:, None] + deviation[:, None] * ndtri(shares))
+    mine = chances(drawn.ravel()).reshape(drawn.shape).mean(axis=1)
+    now = expected_best(known[:, 1], theirs, best)
+    every = [
+        expected_best([*known[:, 1], rate], [*theirs, chance], best)
+        for rate, chance in zip(rates, mine, strict=True)
+    ]
+    return np.array(every) - now
+
+
 def choose(
     known: Floats, features: Floats, candidates: Floats, rates: Floats, belief: Belief,
-    reference: Floats, count: int,
+    worth: Gains, count: int,
 ) -> list[int]:  # fmt: skip
     """Return up to ``count`` of n networks, as indices, in the order to train them in.
 
-    Each is the one of the largest expected gain; it is then believed to be as accurate as expected,
-    so that the next one is another. known and features: those of the trained networks, shapes
-    (t, 2) and (t, f); candidates and rates: features and log rates of the networks to choose from,
-    shapes (n, f) and (n,); known, rates and reference as in ``expected_gains``. It ends early where
-    no network is expected to add anything.
+    Each is the one of the largest gain, as ``worth`` has it; it is then believed to be as accurate
+    as expected, so that the next one is another. known and features: those of the trained networks,
+    shapes (t, 2) and (t, f); candidates and rates: features and log rates of the networks to choose
+    from, shapes (n, f) and (n,); known and rates as in ``expected_gains``. It ends early where no
+    network is expected to add anything.
     """
     chosen: list[int] = []
     while len(chosen) < min(count, len(rates)):
         mean, deviation = belief(features, known[:, 0])
-        gains = expected_gains(known, rates, mean, deviation, reference)
+        gains = worth(known, rates, mean, deviation)
         gains[chosen] = 0.0
         best = int(np.argmax(gains))
         if gains[best] <= 0:

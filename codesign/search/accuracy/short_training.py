@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 DEFAULT_CHOICES = TrainingChoices()
+MODULES = ("models.training.loop", "torch._dynamo")
+"""Modules that trainings need and that take seconds to import; any optimizer of torch imports the
+second one."""
 SMALL_SET = 1000
 """Number of training images below which a network may see each of them more often."""
 

@@ -9,7 +9,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-from codesign.explore import choice
 from codesign.explore.choice import (
     Option,
     Rule,
@@ -218,14 +217,22 @@ def test_finalists_are_the_most_accurate_one_and_fast_ones_within_reach() -> Non
     assert 0.8 in [one.accuracy for one in low]
 
 
-def test_a_network_of_little_chance_is_a_finalist_where_it_is_much_faster() -> None:
-    merits, chances = np.array([0.0, 1.0, 5.0]), np.array([0.9, 0.8, 0.2])
-    assert choice._expected([0, 2], merits, chances) > choice._expected([0, 1], merits, chances)
-    assert choice._expected([0], merits, chances) == 0.0
-    # Drawn: each succeeds by its chance, and of those that do the one of the most merit counts.
-    drawn = np.random.default_rng(0).random((20_000, 3)) < chances
-    best = np.where(drawn, merits, 0.0).max(axis=1)
-    assert choice._expected([0, 1, 2], merits, chances) == pytest.approx(best.mean(), abs=0.03)
+def test_reach_is_in_errors_of_both_accuracies() -> None:
+    """A short training with all images right has hardly an error: the others' errors count."""
+    rule = Rule(IMAGES)
+    for right in (IMAGES, IMAGES - 1):
+        shares = np.array([right, right - 10, right - 16]) / IMAGES
+        assert rule.reachable(shares).tolist() == [True, True, False]
+        best, near, far = rule.chances(shares)
+        assert 1 > best > 0.95 > near > 0.1 > far > 0
+
+
+def test_chances_of_networks_among_which_the_best_is_not() -> None:
+    rule, accuracies = Rule(IMAGES), np.array([0.99, 0.97, 0.95])
+    alone = rule.chances(accuracies[1:], best=0.99)
+    assert alone.tolist() == rule.chances(accuracies)[1:].tolist()
+    enough = Rule(IMAGES, min_accuracy=0.95)
+    assert np.all(enough.chances(accuracies) > rule.chances(accuracies))
 
 
 def test_the_front_marks_the_chosen_design_and_what_was_trained_fully() -> None:

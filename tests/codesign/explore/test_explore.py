@@ -292,8 +292,8 @@ def test_every_second_of_a_run_is_told_by_stage(
     summary = run(settings(tmp_path / "out"))[0].summary
     spent = summary["stage_seconds"]
     assert list(spent) == [
-        *("preparation", "estimates", "short_training", "training", "synthesis", "build"),
-        *("verification", "report", "other"),
+        *("preparation", "first_samples", "estimates", "short_training", "training"),
+        *("synthesis", "build", "verification", "report", "other"),
     ]
     assert spent["synthesis"] >= 0.4
     assert all(seconds >= 0 for seconds in spent.values())

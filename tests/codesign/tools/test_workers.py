@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from concurrent.futures import BrokenExecutor
 
 import pytest
 
-from codesign.tools.workers import spread
+from codesign.tools.workers import Pool, spread
 from tests.paths import ROOT
 from tests.processes import all_gone, wait_for
 
@@ -68,7 +69,7 @@ def test_a_worker_that_dies_is_an_error():
 HANGS = """\
 import os, sys, time
 from pathlib import Path
-from codesign.tools.workers import spread
+from codesign.tools.workers import Pool, spread
 def hang(task):
     Path(sys.argv[1], str(os.getpid())).touch()
     time.sleep(600)
@@ -113,3 +114,34 @@ def test_ctrl_c_on_a_terminal_is_heard_by_the_parent_alone(hanging):
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert all_gone(workers)
     assert time.monotonic() - start < 30
+
+
+def known(name: str) -> bool:
+    return name in sys.modules
+
+
+def test_a_worker_imports_what_it_is_told_before_its_first_task():
+    """The module, of the standard library, is one that no worker needs for itself."""
+    for imports in ((), ("turtledemo",)):
+        with Pool(1, imports) as pool:
+            pool.start(known, "turtledemo")
+            ((_, found),) = pool.finished()
+        assert found is bool(imports)
+
+
+def process_id(task: int) -> int:
+    if task < 0:
+        time.sleep(60)
+    return os.getpid()
+
+
+def test_a_pool_keeps_its_processes_from_batch_to_batch():
+    with Pool(2) as pool:
+        first = set(pool.spread(process_id, range(6)))
+        second = set(pool.spread(process_id, range(6)))
+        assert second <= first
+        with contextlib.closing(pool.spread(process_id, [0, -1])) as results:
+            assert next(results) in first
+        assert pool.busy == 0, "what was not done is dropped"
+        assert list(pool.spread(work, [3])) == [9]
+        assert os.getpid() not in first

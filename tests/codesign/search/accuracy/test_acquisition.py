@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
-from codesign.search.accuracy.acquisition import LEVELS, choose, expected_gains
+from codesign.search.accuracy.acquisition import (
+    LEVELS,
+    choice_gains,
+    choose,
+    expected_best,
+    expected_gains,
+)
 from codesign.search.accuracy.predictor import odds_of
 from codesign.search.pareto import hypervolume
 
 REFERENCE = np.array([0.5, 1.0])
+WORTH = functools.partial(expected_gains, reference=REFERENCE)
 RATES = np.random.default_rng(0).uniform(2, 5, 6)
 
 
@@ -44,7 +53,7 @@ def test_of_networks_alike_the_less_certain_one_is_trained_where_the_best_is_kno
 
     rates = np.array([3.0, 3.0])
     known = np.array([[0.9, 3.0]])
-    assert choose(known, np.zeros((1, 1)), np.zeros((2, 1)), rates, belief, REFERENCE, 1) == [1]
+    assert choose(known, np.zeros((1, 1)), np.zeros((2, 1)), rates, belief, WORTH, 1) == [1]
 
 
 def test_what_is_chosen_together_differs_and_ends_where_nothing_is_gained() -> None:
@@ -54,9 +63,35 @@ def test_what_is_chosen_together_differs_and_ends_where_nothing_is_gained() -> N
         return odds_of(accuracies), np.zeros(6)
 
     nothing = np.empty((0, 2)), np.empty((0, 1)), np.zeros((6, 1))
-    chosen = choose(*nothing, RATES, belief, REFERENCE, 6)
+    chosen = choose(*nothing, RATES, belief, WORTH, 6)
     assert len(set(chosen)) == len(chosen)
     points = np.column_stack([accuracies, RATES])
     assert volume(points[chosen]) == pytest.approx(volume(points), abs=3 / LEVELS)
     slow = np.zeros(6)
-    assert choose(*nothing, slow, belief, REFERENCE, 1) == []
+    assert choose(*nothing, slow, belief, WORTH, 1) == []
+
+
+def test_the_expected_best_is_the_mean_over_draws() -> None:
+    """Each succeeds by its chance, and of those that do the one of the most merit counts."""
+    merits, chances = np.array([0.0, 1.0, 5.0]), np.array([0.9, 0.8, 0.2])
+    drawn = np.random.default_rng(0).random((20_000, 3)) < chances
+    best = np.where(drawn, merits, -1.0).max(axis=1)
+    assert expected_best(merits, chances, -1.0) == pytest.approx(best.mean(), abs=0.03)
+    assert expected_best([], [], -1.0) == -1.0
+    # One of little chance is worth more where it is much better.
+    assert expected_best([0.0, 5.0], [0.9, 0.2], 0.0) > expected_best([0.0, 1.0], [0.9, 0.8], 0.0)
+
+
+def test_the_gain_of_a_choice_is_that_of_the_fastest_that_succeeds() -> None:
+    """Known are an accurate network and a fast one of little accuracy; each may succeed."""
+
+    def chances(accuracies: np.ndarray) -> np.ndarray:
+        return np.clip((accuracies - 0.8) / 0.1, 0.0, 1.0)
+
+    known = np.array([[0.95, 2.0], [0.85, 4.0]])
+    rates, accuracies = np.array([1.0, 3.0, 5.0, 5.0]), np.array([0.95, 0.89, 0.89, 0.75])
+    gains = choice_gains(known, rates, odds_of(accuracies), np.zeros(4), chances)
+    # Until now 4 or 2, at even chances. A rate of 3 counts where 4 fails, 5 in any case.
+    assert gains == pytest.approx([0.0, 0.5 * 0.9 * 1.0, 0.9 * (5.0 - 3.0), 0.0])
+    (hoped,) = choice_gains(known, rates[3:], odds_of(accuracies[3:]), np.ones(1), chances)
+    assert hoped > 0, "an accuracy that is uncertain may be enough"
