@@ -45,7 +45,8 @@ class Entry:
     test_accuracy: float
     """Of the integer network on all test images, 0..1."""
     fmax_mhz: float | None
-    """Highest clock by nextpnr on an ECP5-85k of the slowest speed grade; None: it does not fit."""
+    """Highest clock by nextpnr on an ECP5-85k of the slowest speed grade; None: it does not fit,
+    or was not placed."""
     network_sha256: str
     """SHA-256 (hexadecimal) of the file of trained integers that the figures are of."""
     test_evaluations: int
