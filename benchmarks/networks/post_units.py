@@ -1,6 +1,6 @@
 """Measure post units that multiply and that compare, on one network of 2-bit weights and codes.
 
-``python -m benchmarks.post_units [--units U ...] [--estimate] [--json]``
+``python -m benchmarks.networks.post_units [--units U ...] [--estimate] [--json]``
 
 Six 3x3 convolutions in pairs of WIDTHS channels, with max pooling behind each pair, on an 8-bit
 image of 3 x 32 x 32 (38.6 million products), on an array of 4 x 32 x 32. LUTs are those of
