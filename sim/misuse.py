@@ -39,7 +39,7 @@ async def illegal_field(bench: Bench) -> dict[str, Any]:
 
     The run must stop with FIELD at that instruction.
     """
-    for opcode, field in (("LOAD", "base"), ("LAYER", "out_max"), ("LAYER", "out_groups")):
+    for opcode, field in (("LOAD", "base"), ("LAYER", "pad_code"), ("LAYER", "out_groups")):
         await bench.npu.load_program(bench.patched(opcode, field))
         await bench.npu.start()
         if opcode == "LAYER":

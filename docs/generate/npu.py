@@ -28,7 +28,13 @@ CONFLICTS: tuple[dict[str, Any], ...] = (
     {"multiplier": "dsp4", "pixels": 3},
     {"multiplier": "dsp4", "weight_digit_bits": 8},
     {"multiplier": "dsp4", "weight_digit_bits": 4, "activation_bits": 8},
-)
+    {"requantisation": "thresholds"},
+    {"requantisation": "thresholds", "activation_bits": 2, "activation_tables": 1},
+    {
+        "requantisation": "thresholds", "activation_bits": 3, "lanes": 64, "columns": 64,
+        "post_units": 64, "channel_depth": 2048,
+    },
+)  # fmt: skip
 """One combination for each rule; ``refused`` runs them."""
 
 
