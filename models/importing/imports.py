@@ -16,7 +16,7 @@ from models.files.reading import FileError, escaped, max_memory, quoted, read_by
 from models.importing.ends import InputEnd, OutputEnd, ends
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
-from models.importing.mapping import constants, cuts, host, kernels, operators, rounding
+from models.importing.mapping import constants, host, kernels, moves, operators, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.foreign import ForeignGraph, in_order
@@ -115,6 +115,7 @@ def _mapped(
     output = found.values.get(rest.outputs[0])
     if output is None or output.stage == INPUT:
         raise ModelError(f"{source.file}: the network computes nothing of its input")
+    found.values[rest.outputs[0]] = moves.filled(found, output, rest.outputs[0])
     return _finished(name, source, found, rest.outputs[0], input_range)
 
 
@@ -130,7 +131,7 @@ def _part(graph: ForeignGraph, source: Source, input_range: tuple[float, float] 
     table, counted = Table(), dataclasses.replace(graph.memory)
     whole = dataclasses.replace(graph, memory=counted)
     found = walk(whole, table, operators.HANDLERS, constants.fold, kernels.check_weights)
-    mapped = (name for name in cuts.cuts(graph, found.constants) if name in found.values)
+    mapped = (name for name in host.cuts(graph, found.constants) if name in found.values)
     reason = ""
     for name in itertools.islice(mapped, MOST_CUTS):
         part = dataclasses.replace(graph, outputs=(name,))

@@ -1,15 +1,14 @@
 """Mapping of the neutral graph of a file to stages: layers in the making.
 
-host (what is left to it at the end), walk (along the nodes), operators (which function maps which
-node): moves, constants, convolutions, sums and their kernels, products, pools, channels, rounding;
-layouts (where values lie) and phases (of finer maps), stages, cuts (where a part ends).
+host (what is left to it, where a part ends), walk (along the nodes), operators (which function maps
+which node): moves, constants, convolutions, sums and their kernels, products, pools, channels,
+rounding; layouts (where values lie) and phases (of finer maps), stages.
 """
 
 __all__ = [
     "channels",
     "constants",
     "convolutions",
-    "cuts",
     "host",
     "kernels",
     "layouts",

@@ -68,8 +68,6 @@ def leaky(walk: Walk, node: Node) -> Row:
     slope, _ = _by_channel(walk, value, slope, 0.0)
     if not np.isfinite(slope).all():
         raise RefusalError("its slopes are not finite (NaN or infinity)", "slope")
-    if any(value.pads):
-        raise RefusalError("reads a padded map", "", "pad in the convolution behind it")
     stage = walk.stages[value.stage]
     name, channels = walk.name(node), stage.shape[0]
     joins = stage.is_open and stage.op in ("conv2d", "linear") and stage.clip == UNCLIPPED
@@ -129,8 +127,6 @@ def activation(walk: Walk, node: Node) -> Row:
         raise RefusalError(f"alpha {node.attributes['alpha']:g}", "alpha", "alpha 1")
     if node.attributes.get("approximate", "none") == "tanh":
         name = "gelu_tanh"
-    if any(value.pads):
-        raise RefusalError("reads a padded map", "", "pad in the convolution behind it")
     walk.index(value)  # the input is laid out
     stage = walk.closed(value)
     made = Stage(walk.name(node), "activation", (stage.name,), stage.shape, curve=Curve(name))
@@ -169,8 +165,6 @@ def affine(walk: Walk, node: Node, value: Value, gain: Reals, offset: Reals) -> 
             raise RefusalError("scales channels of a clipped map differently")
         walk.put(node, value)
         return moves.row(walk, node, "part of the layer's scale and bias")
-    if any(value.pads):
-        raise RefusalError("scales a padded map", "", "pad in the convolution behind it")
     made = new_scale(walk, node, value)
     made.scale_by(gain, offset)
     walk.put(node, lies_like(walk, made, value))

@@ -7,7 +7,7 @@ import numpy as np
 from models.importing.mapping import kernels, layouts, phases
 from models.importing.mapping.phases import Axis
 from models.importing.mapping.stages import Kernel, Stage
-from models.importing.mapping.sums import as_read, mapped, output_places, pair, sum4
+from models.importing.mapping.sums import as_read, mapped, output_places, padded_sides, pair, sum4
 from models.importing.mapping.walk import Value, Walk
 from models.importing.readers.foreign import Ints, Node
 from models.importing.readers.table import RefusalError, Row
@@ -28,8 +28,8 @@ def conv(walk: Walk, node: Node) -> Row:
             "group",
         )
     kernel, stride = weights.values.shape[2:], pair(node, "strides")
-    pads = layouts.padding_of(node.attributes, shape[1:], kernel, stride)
-    pads = sum4(pads, value.pads)
+    sides = padded_sides(shape, value)
+    pads = sum4(layouts.padding_of(node.attributes, sides, kernel, stride), value.pads)
     places = output_places(shape, kernel, stride, pads)
     if picks[0].size > 1:
         axes = [
@@ -66,8 +66,6 @@ def transposed(walk: Walk, node: Node) -> Row:
             f"weights {weights.values.shape} in {groups} groups do not fit {len(picks)} channels",
             "group",
         )
-    if any(value.pads):
-        raise RefusalError("reads a padded map", "", "pad before a convolution")
     weights = _by_group(weights, groups)
     stride, dilation = pair(node, "strides"), pair(node, "dilations")
     kernel = weights.values.shape[2:]

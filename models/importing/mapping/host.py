@@ -1,14 +1,18 @@
-"""Work that is left to the host at a network's end: softmax, sigmoid, the choice of the largest."""
+"""What is left to the host: softmax, sigmoid, the choice of the largest; or all behind a cut.
+
+A network may be cut at one tensor: what is before it runs here, and all behind it reads it alone.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 
 from models.errors import ModelError
 from models.files.reading import quoted
 from models.importing.mapping.moves import MOVES, SAME
-from models.importing.readers.foreign import ForeignGraph, Node
+from models.importing.readers.foreign import ForeignGraph, Node, in_order
 from models.importing.readers.table import Row, Table
 
 ORDERED = ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "HardSigmoid", "LpNormalization")
@@ -83,3 +87,27 @@ def _length(graph: ForeignGraph, makers: Mapping[str, Node], node: Node) -> list
 def _note(node: Node) -> str:
     ordered = node.op in (*ORDERED, *_LENGTHS, "Div")
     return "the largest output stays the largest" if ordered else "of the outputs"
+
+
+def cuts(graph: ForeignGraph, known: Collection[str]) -> Iterator[str]:
+    """Yield the tensors that all later nodes and outputs read alone, the last one first.
+
+    Beside one of them they read the network's input and constants; known: names of tensors whose
+    values do not depend on the input. Raises ModelError for a graph that is not sound.
+    """
+    free = {*graph.inputs, *graph.constants, *known, ""}
+    order = in_order(graph)
+    readers = Counter(graph.outputs)
+    for node in order:
+        readers.update(set(node.inputs))
+    live: dict[str, int] = {}
+    found = []
+    for node in order:
+        for name in set(node.inputs) - free:
+            live[name] -= 1
+            if not live[name]:
+                del live[name]
+        live |= {name: readers[name] for name in node.outputs if name not in free and readers[name]}
+        if len(live) == 1:
+            found.append(next(iter(live)))
+    yield from dict.fromkeys(reversed(found))

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from models.graph.verifier import MOST_SIDE
 from models.importing.mapping import layouts
-from models.importing.mapping.walk import Value, Walk
+from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.walk import Handler, Value, Walk
 from models.importing.readers.foreign import Constant, Node, check_shape
 from models.importing.readers.table import RefusalError, Row
 
@@ -99,8 +101,6 @@ _REALS = (1, 10, 11, 16)
 def move(walk: Walk, node: Node) -> Row:
     """Map an operator that moves values: only positions change."""
     value = walk.value(node)
-    if any(value.pads) and node.op != "Transpose":
-        raise RefusalError("moves a padded map", "", "pad in the convolution behind it")
     if len(node.outputs) > 1:  # what follows one part is not what follows the others
         walk.stages[value.stage].closed = True
     for position, index in enumerate(arrange(walk, node, value.index)):
@@ -188,3 +188,52 @@ def _map_axes(index: Any, shape: tuple[int, int, int]) -> tuple[int, int]:
             if view.shape[1:] == shape and layouts.channels(view, shape) is not None:
                 return rows, cols
     raise RefusalError("pads what is no map of rows and columns", "pads")
+
+
+def unpadded(handler: Handler) -> Handler:
+    """Return a handler whose node reads the zeros around its inputs as values of a layer."""
+
+    def handle(walk: Walk, node: Node) -> Row:
+        for name in node.inputs:
+            if name in walk.values:
+                walk.values[name] = filled(walk, walk.values[name], name)
+        return handler(walk, node)
+
+    return handle
+
+
+def filled(walk: Walk, value: Value, name: str) -> Value:
+    """Return a tensor whose zeros around the map are values of a layer of its own.
+
+    That is a window as large as the padding, of which one place is 1. The tensor itself if it has
+    no padding. Raises RefusalError for too much of it.
+    """
+    if not any(value.pads):
+        return value
+    index, top, left = walk.index(value), value.pads[0], value.pads[1]
+    stage = walk.closed(value)
+    tall, wide = top + value.pads[2], left + value.pads[3]
+    channels = stage.shape[0]
+    if max(tall, wide) >= MOST_SIDE:
+        raise RefusalError(f"is padded by {max(tall, wide)}", "pads", f"less than {MOST_SIDE}")
+    walk.memory.take(name, channels * (tall + 1) * (wide + 1))
+    walk.memory.take(name, channels * (stage.shape[1] + tall) * (stage.shape[2] + wide))
+    place = np.zeros((channels, 1, tall + 1, wide + 1), np.int64)
+    place[:, :, value.pads[2], value.pads[3]] = 1
+    made = Stage(
+        walk.unused(f"{walk.layer_name(name)}_padded"),
+        "conv2d",
+        (stage.name,),
+        (channels, stage.shape[1] + tall, stage.shape[2] + wide),
+        (Kernel(place.astype(np.float64), place, np.ones(channels)),),
+        channels,
+        pads=(tall, wide, tall, wide),
+        grid=stage.grid,
+    )
+    view = index[:, :, None, :] if index.ndim == 3 else index
+    rows, cols = _map_axes(view, stage.shape)
+    first = np.moveaxis(view, (rows, cols), (2, 3))
+    picks = layouts.channels(first, stage.shape)
+    maps = walk.add(made).index[:, picks]
+    maps = np.moveaxis(maps, (2, 3), (rows, cols))
+    return Value(made.name, maps[:, :, 0, :] if index.ndim == 3 else maps)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from models.importing.mapping import channels, convolutions, moves, pools, rounding, sums
 from models.importing.mapping.walk import Handler
 
-HANDLERS: Mapping[str, Handler] = {
+_HANDLERS: Mapping[str, Handler] = {
     "Conv": convolutions.conv,
     "ConvTranspose": convolutions.transposed,
     "Gemm": sums.linear,
@@ -37,5 +37,10 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(moves.MOVES, moves.move),
     **dict.fromkeys(moves.SAME, moves.same),
     "Dequantise": rounding.dequantise,
+}
+PADDED = ("Conv", "AveragePool", "Pad", "Transpose", "Quantise", "Dequantise", *moves.SAME)
+"""Operators that take zeros around a map as they are, without a layer that makes them."""
+HANDLERS: Mapping[str, Handler] = {
+    op: handler if op in PADDED else moves.unpadded(handler) for op, handler in _HANDLERS.items()
 }
 """What makes stages of a node, by its operator."""

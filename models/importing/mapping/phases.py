@@ -175,7 +175,7 @@ def held(walk: Walk, value: Value, phases: tuple[int, int], name: str) -> Value:
     picks, index = of(walk, value), walk.index(value)
     sides = layouts.map_shape(index.shape)[1:]
     uneven = any(side % n for side, n in zip(sides, phases, strict=True))
-    if picks is None or uneven or any(value.pads):
+    if picks is None or uneven:
         raise walk.elsewhere(value)
     stage, channels = walk.stages[value.stage], len(picks)
     order = picks.transpose(1, 2, 0)

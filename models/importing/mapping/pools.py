@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping import layouts
+from models.importing.mapping import layouts, moves, sums
 from models.importing.mapping.stages import Kernel, Stage, Window
 from models.importing.mapping.sums import as_read, mapped, output_places, pair, sum4
 from models.importing.mapping.walk import Value, Walk
@@ -21,10 +21,13 @@ def average_pool(walk: Walk, node: Node) -> Row:
     """Map an average pooling of windows, of whole maps, or over given axes."""
     value = walk.value(node)
     if node.op == "AveragePool":
+        whole, own = bool(node.attributes.get("count_include_pad", 0)), node.attributes
+        if own.get("pads", ()) or own.get("auto_pad", "VALID") not in ("VALID", "NOTSET"):
+            value = value if whole else moves.filled(walk, value, node.inputs[0])
+        whole = whole or any(value.pads)  # zeros of a Pad before count
         value = walk.straight(value, walk.name(node))
         stage, (kernel, stride, pads) = walk.closed(value), pooling(walk, node, value)
         places = output_places(stage.shape, kernel, stride, pads, node)
-        whole = bool(node.attributes.get("count_include_pad", 0))
         count = math.prod(
             _counted(stage.shape[1 + axis], kernel[axis], stride[axis], pads[axis::2],
                      places[axis], whole)
@@ -92,7 +95,7 @@ def _whole(walk: Walk, node: Node, value: Value) -> tuple[tuple[int, int], Ints]
     stage = walk.stages[value.stage]
     rows = index.transpose(*kept, *axes).reshape(-1, math.prod(index.shape[a] for a in axes))
     found = layouts.reduced(rows, stage.shape)
-    if found is None or any(value.pads):
+    if found is None:
         raise RefusalError(
             f"combines axes {list(axes)} of {index.shape}, which are not all rows, all columns or "
             "both of each channel",
@@ -137,6 +140,6 @@ def pooling(walk: Walk, node: Node, value: Value) -> tuple[Any, Any, tuple[int, 
     stride = pair(node, "strides")
     if max(pair(node, "dilations")) > 1:
         raise RefusalError("dilated windows", "dilations", "pooling without dilation")
-    sizes = walk.stages[value.stage].shape[1:]
+    sizes = sums.padded_sides(walk.stages[value.stage].shape, value)
     pads = layouts.padding_of(node.attributes, sizes, kernel, stride)
     return kernel, stride, sum4(pads, value.pads)

@@ -51,8 +51,6 @@ def product(walk: Walk, node: Node) -> Row:
     if first.stage == second.stage and np.array_equal(first.index, second.index):
         return _square(walk, node, first, name)
     gated = shapes[0] != shapes[1]
-    if any(first.pads) or any(second.pads):
-        raise RefusalError("multiplies padded maps", "", "pad behind it")
     quantised = [walk.stages[value.stage].grid is not None for value in (first, second)]
     if quantised[0] != quantised[1]:
         raise RefusalError(
@@ -72,8 +70,6 @@ def product(walk: Walk, node: Node) -> Row:
 
 def _square(walk: Walk, node: Node, value: Value, name: str) -> Row:
     """Map the product of a map and itself: a quarter of the square of twice its values."""
-    if any(value.pads):
-        raise RefusalError("multiplies a padded map", "", "pad behind it")
     walk.index(value)  # the input is laid out
     stage = walk.closed(value)
     grid = stage.grid and replace(stage.grid, scale=2 * stage.grid.scale)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.graph.layers import Shape
 from models.graph.verifier import MOST_SIDE, MOST_WEIGHTS
 from models.importing.mapping import kernels, layouts, moves, phases
 from models.importing.mapping.stages import Kernel, Stage
@@ -36,8 +37,6 @@ def linear(walk: Walk, node: Node) -> Row:
     )
     if weights.values.ndim != 2 or given.get("transA", 0):
         raise RefusalError("its weights must be a matrix, its input a row", "B")
-    if any(value.pads):
-        raise RefusalError("reads a padded map", "", "pad before a convolution")
     if value.index.ndim < 1 or value.index.shape[-1] != weights.values.shape[1]:
         raise RefusalError(
             f"weights {weights.values.shape} do not fit an input of {value.index.shape}", "B"
@@ -120,11 +119,11 @@ def matched(walk: Walk, first: Value, second: Value, name: str) -> tuple[Value, 
     Raises RefusalError for others.
     """
     indices = walk.index(first), walk.index(second)
-    if indices[0].shape != indices[1].shape or any(first.pads) or any(second.pads):
+    if indices[0].shape != indices[1].shape:
         raise RefusalError(
             f"combines maps of {indices[0].shape} and {indices[1].shape}",
             "shape",
-            "maps of one shape, not padded",
+            "maps of one shape",
         )
     places = [walk.stages[value.stage].shape for value in (first, second)]
     if places[0] != places[1] or not np.array_equal(*indices):
@@ -142,7 +141,7 @@ def repeated(walk: Walk, value: Value, shape: tuple[int, ...], name: str) -> Val
     itself where ``shape`` asks for nothing of the kind.
     """
     index, stage = walk.index(value), walk.stages[value.stage]
-    if index.ndim != 4 or len(shape) != 4 or index.shape[:2] != shape[:2] or any(value.pads):
+    if index.ndim != 4 or len(shape) != 4 or index.shape[:2] != shape[:2]:
         return value
     sides = [side if own == 1 else 1 for own, side in zip(index.shape[2:], shape[2:], strict=True)]
     if sides == [1, 1] or layouts.channels(index, stage.shape) is None:
@@ -187,8 +186,6 @@ def concat(walk: Walk, node: Node) -> Row:
         values = phases.alike(walk, values, walk.name(node))
     inputs = [walk.index(value) for value in values]
     parts = [walk.stages[value.stage] for value in values]
-    if any(any(value.pads) for value in values):
-        raise RefusalError("joins padded maps", "axis", "pad behind it")
     base, indices = 0, []
     for stage, index in zip(parts, inputs, strict=True):
         indices.append(index + base)
@@ -216,6 +213,12 @@ def pair(node: Node, attribute: str) -> tuple[int, int]:
     if len(given) != 2 or min(given) < 1 or max(given) > MOST_SIDE:
         raise RefusalError(f"{attribute} {given}", attribute, "one or two numbers >= 1")
     return given[0], given[1]
+
+
+def padded_sides(shape: Shape, value: Value) -> tuple[int, int]:
+    """Return rows and columns of a map of ``shape``, with the zeros around ``value``."""
+    top, left, bottom, right = value.pads
+    return shape[1] + top + bottom, shape[2] + left + right
 
 
 def sum4(

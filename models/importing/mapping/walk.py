@@ -147,11 +147,15 @@ class Walk:
 
     def name(self, node: Node) -> str:
         """Return a layer name for a node: of letters, digits, '_', '.', '-', and used once."""
+        return self.unused(self.layer_name(node.name or node.op, node.op.lower()))
+
+    def layer_name(self, text: str, kind: str = "tensor") -> str:
+        """Return a name of a layer's characters for a node's or tensor's; kind: before a number."""
         # Converters join names by ";" and scopes by "/": the last two scopes tell enough.
-        scopes = (node.name or node.op).rpartition(";")[2].strip("/").split("/")
+        scopes = text.rpartition(";")[2].strip("/").split("/")
         base = re.sub(r"[^A-Za-z0-9_.-]+", "_", "_".join(scopes[-2:])).strip("_")[-LONGEST_NAME:]
-        base = base if base[:1].isalpha() else f"{node.op.lower()}_{base}".rstrip("_")
-        return self.unused(re.sub(r"[^A-Za-z0-9_.-]", "_", base))
+        base = base if base[:1].isalpha() else f"{kind}_{base}".rstrip("_")
+        return re.sub(r"[^A-Za-z0-9_.-]", "_", base)
 
     def unused(self, base: str) -> str:
         """Return ``base``, with a number behind it if a stage has that name."""

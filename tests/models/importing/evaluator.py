@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.importing.mapping import moves
 from models.importing.mapping.stages import Stage
 from models.importing.mapping.walk import INPUT, Walk
 
@@ -61,13 +62,13 @@ def run(walk: Walk, values: Any, output: str) -> Any:
     """The output of a file of real numbers for one input, by way of its stages."""
     found: dict[str, Any] = {}
     walk.index(walk.values[next(iter(walk.graph.inputs))])
+    value = moves.filled(walk, walk.values[output], output)
     for name, stage in walk.stages.items():
         if name == INPUT:
             laid = np.ravel(values)[walk.input_order].reshape(stage.shape)
             found[name] = laid * stage.gain[:, None, None] + stage.bias[:, None, None]
         else:
             found[name] = real(stage, [found[source] for source in stage.inputs])
-    value = walk.values[output]
     return found[value.stage].ravel()[walk.index(value)]
 
 
