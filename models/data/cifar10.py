@@ -17,6 +17,7 @@ from models.files.reading import FileError, MissingFile
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
+SHAPE = (3, 32, 32)
 BINARY = ".bin"
 """Suffix of the batches of the binary version."""
 
@@ -47,12 +48,18 @@ def cifar10(
     if tree is None or not tree.exists():
         raise DatasetError(f"cifar10: nothing usable in {directory}; {expected}")
     raw = image_tree(tree, progress, cache=cache)
-    if len(raw.class_names) != 10 or raw.shape != (3, 32, 32):
+    if len(raw.class_names) != len(CLASSES) or raw.shape != SHAPE:
         raise DatasetError(
             f"{tree}: CIFAR-10 has 10 classes of (3, 32, 32) images, not "
             f"{len(raw.class_names)} of {raw.shape}"
         )
     return raw
+
+
+def is_it(raw: Raw) -> bool:
+    """Return True for pictures that have the shape of CIFAR-10's, and its classes by name."""
+    names = tuple(sorted(name.casefold() for name in raw.class_names))
+    return names == CLASSES and raw.shape == SHAPE and raw.range == PIXELS
 
 
 def _batches(directory: Path, suffix: str) -> Raw:

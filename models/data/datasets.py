@@ -159,7 +159,14 @@ def load(
     if options.resize and raw.shape[1:] != options.resize:
         note = "resize has no effect: only pictures in a folder or zip are brought to a size"
         raw = replace(raw, notes=(*raw.notes, note))
-    augmentation = NAMED[name].augmentation if name in NAMED else "none"
+    known = name if name in NAMED else "cifar10" if cifar10.is_it(raw) else None
+    if known and known != name:
+        kind = NAMED[known].augmentation
+        note = (
+            f"shape and classes are {known}'s: training changes images as there (--augment {kind})"
+        )
+        raw = replace(raw, notes=(*raw.notes, note))
+    augmentation = NAMED[known].augmentation if known else "none"
     return _prepared(name, raw, seed, options.input_range, augmentation)
 
 

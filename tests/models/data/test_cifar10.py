@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models.data import datasets
+from models.data.cifar10 import CLASSES
 from models.errors import DatasetError
 
 RNG = np.random.default_rng(0)
@@ -109,3 +111,20 @@ def test_cifar_without_usable_files(tmp_path):
         datasets.load("cifar10")
     with pytest.raises(DatasetError, match="nothing usable in"):
         datasets.load("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "last, side, kind",
+    [("truck", 32, "shift+mirror"), ("lorry", 32, "none"), ("truck", 28, "none")],
+)
+def test_pictures_of_its_classes_are_changed_as_it_is(tmp_path, last, side, kind):
+    """A path may hold the set that has a name; other classes or sizes are a user's own."""
+    for name in (*CLASSES[:-1], last):
+        folder = tmp_path / "set" / "train" / name
+        folder.mkdir(parents=True)
+        for number in range(3):
+            pixels = RNG.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    dataset = datasets.load(str(tmp_path / "set"))
+    assert dataset.augmentation == kind
+    assert any("cifar10" in note for note in dataset.notes) == (kind != "none")
