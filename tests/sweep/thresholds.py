@@ -16,9 +16,8 @@ def with_thresholds(network: IntegerNetwork, config: NpuConfig) -> NpuConfig | N
     Memories that external memory relieves stay as they are. Raises InfeasibleError when the network
     fits no memory.
     """
-    unread = {network.layers[-1].output} | ({network.input} if config.wide_input_passes else set())
-    widest = max(spec.bits for name, spec in network.tensors.items() if name not in unread)
-    bits = config.activation_bits if config.wide_input_passes else widest
+    codes = [spec for name, spec in network.tensors.items() if name != network.layers[-1].output]
+    bits = config.activation_bits if config.wide_input_passes else max(c.bits for c in codes)
     try:
         found = dataclasses.replace(config, activation_bits=bits, requantisation="thresholds")
     except ConfigError:
