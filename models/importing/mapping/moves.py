@@ -172,12 +172,10 @@ def padded(walk: Walk, value: Value, sides: Any) -> Value:
     top, left, bottom, right = (
         int(sides[0, rows]), int(sides[0, cols]), int(sides[1, rows]), int(sides[1, cols]),
     )  # fmt: skip
-    old = value.pads
-    return Value(
-        value.stage,
-        value.index,
-        (old[0] + top, old[1] + left, old[2] + bottom, old[3] + right),
-    )
+    pads = tuple(map(sum, zip(value.pads, (top, left, bottom, right), strict=True)))
+    if max(pads[0] + pads[2], pads[1] + pads[3]) >= MOST_SIDE:
+        raise RefusalError(f"is padded by {max(pads)}", "pads", f"less than {MOST_SIDE}")
+    return Value(value.stage, value.index, (pads[0], pads[1], pads[2], pads[3]))
 
 
 def _map_axes(index: Any, shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -206,7 +204,7 @@ def filled(walk: Walk, value: Value, name: str) -> Value:
     """Return a tensor whose zeros around the map are values of a layer of its own.
 
     That is a window as large as the padding, of which one place is 1. The tensor itself if it has
-    no padding. Raises RefusalError for too much of it.
+    no padding.
     """
     if not any(value.pads):
         return value
@@ -214,8 +212,6 @@ def filled(walk: Walk, value: Value, name: str) -> Value:
     stage = walk.closed(value)
     tall, wide = top + value.pads[2], left + value.pads[3]
     channels = stage.shape[0]
-    if max(tall, wide) >= MOST_SIDE:
-        raise RefusalError(f"is padded by {max(tall, wide)}", "pads", f"less than {MOST_SIDE}")
     walk.memory.take(name, channels * (tall + 1) * (wide + 1))
     walk.memory.take(name, channels * (stage.shape[1] + tall) * (stage.shape[2] + wide))
     place = np.zeros((channels, 1, tall + 1, wide + 1), np.int64)

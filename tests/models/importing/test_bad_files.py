@@ -152,6 +152,10 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         [node("Pad", ["x", "p"], ["y"], "p", mode="reflect")],
         {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}, "reflect",
     ),
+    "huge padding": (
+        [node("Pad", ["x", "p"], ["a"]), node("Relu", ["a"], ["y"], "m")],
+        {"p": np.array([0, 0, 0, 0, 0, 0, 1 << 40, 1])}, "is padded by",
+    ),
     "quotient of maps": ([node("Div", ["x", "x"], ["y"], "m")], {}, "computed map"),
     "uneven average": (
         [node("AveragePool", ["x"], ["y"], "a", kernel_shape=[3, 3], pads=[1, 1, 1, 1])], {},

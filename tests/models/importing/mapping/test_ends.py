@@ -37,3 +37,13 @@ def test_outputs_that_are_a_part_of_the_last_layers_channels_are_that_part(tmp_p
         ours = found.integer.real(reference.predict(found.integer, codes))
         assert ours.shape == (1, 2)
         assert np.abs(ours.ravel() - theirs.ravel()).max() <= 0.2001
+
+
+def test_zeros_around_the_last_map_are_part_of_the_output(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["a"], "conv"), node("Pad", ["a", "pads"], ["y"], "pad")]
+    constants = {"w": np.ones((4, 3, 3, 3), np.float32), "pads": np.array([0, 0, 1, 0, 0, 0, 2, 1])}
+    found = imports.read(write(tmp_path / "m.onnx", model(nodes, constants)))
+    assert found.floating
+    assert found.output
+    assert found.output.file_shape == (1, 4, 9, 7)
+    assert found.floating.graph.shapes[found.floating.graph.output.name] == (4, 9, 7)

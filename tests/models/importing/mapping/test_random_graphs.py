@@ -20,7 +20,7 @@ from models.importing.mapping.walk import walk  # noqa: E402
 from models.importing.readers import onnx_file  # noqa: E402
 from models.importing.readers.table import Table  # noqa: E402
 from tests.models.importing import evaluator  # noqa: E402
-from tests.models.importing.random_graphs import random_model  # noqa: E402
+from tests.models.importing.mapping.random_graphs import random_model  # noqa: E402
 
 state = runtime.capi.onnxruntime_pybind11_state
 GRAPHS = range(80)
