@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 MOST_SHIFT = 256
 RECIPE = (
-    "batch_size", "learning_rate", "float_share", "norm_share", "average_epochs", "bfloat16",
+    "batch_size", "learning_rate", "weight_decay", "label_smoothing", "float_share", "norm_share",
+    "average_epochs", "bfloat16",
 )  # fmt: skip
 """Choices about full trainings, which ``models.training.schedule`` checks."""
 STEPS_PER_EPOCH = 16
@@ -84,6 +85,10 @@ class TrainingChoices:
     """Images of a step of full trainings; None, here and below: as the images' size has it."""
     learning_rate: float | None = None
     """Peak learning rate of full trainings' floating-point phase."""
+    weight_decay: float | None = None
+    """Decay of kernels in full trainings; with AdamW, a step takes it times the learning rate."""
+    label_smoothing: float | None = None
+    """Share of the labels that full trainings spread over all classes."""
     float_share: float | None = None
     """Share of full trainings' epochs in floating point (TrainSettings.float_share)."""
     norm_share: float | None = None
