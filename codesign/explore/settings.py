@@ -48,7 +48,7 @@ class ExploreSettings(SearchSettings):
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
-    ('guided', 14, 0)
+    ('guided', 18, 0)
     """
 
     budget: Budget

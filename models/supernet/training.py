@@ -91,7 +91,8 @@ def train(
         subnet = draw(step)
         if step < rates.float_epochs:
             subnet = Subnet(subnet.graph, None)
-        logits = supernet(changes.apply(images[chosen], generator), subnet)
+        changed, _ = changes.apply(images[chosen], generator)
+        logits = supernet(changed, subnet)
         loss = F.cross_entropy(logits, labels[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -33,6 +33,7 @@ from tests.sweep.domain import Sizes, outside
 SHAPES = {
     "digits": ((1, 8, 8),),
     "images": ((1, 28, 28), (3, 32, 32)),
+    "photos": ((3, 32, 32),),
     "signals": ((6, 1, 64),),
     "tables": ((13, 1, 1),),
 }

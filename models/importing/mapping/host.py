@@ -1,4 +1,4 @@
-"""What is left to the host: softmax, sigmoid, the choice of the largest; or all behind a cut.
+"""Tails of a network that are left to the host: softmax, sigmoid, argmax; or all behind a cut.
 
 A network may be cut at one tensor: what is before it runs here, and all behind it reads it alone.
 """
