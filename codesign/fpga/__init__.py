@@ -1,8 +1,8 @@
 """FPGA families and parts, synthesis, and place and route.
 
 families and devices (resources of a family's primitives and of a part), yosys and synthesis (LUTs,
-flip-flops, block RAMs and DSP slices of a design), module_areas (cache of synthesis results per
-module), nextpnr and placement (highest clock and critical path), flow_reports (utilisation reports
+flip-flops, block RAMs and DSP slices of a design), verilog_text (what the text of Verilog files
+shows), nextpnr and placement (highest clock and critical path), flow_reports (utilisation reports
 of Vivado, Yosys and nextpnr).
 """
 
@@ -10,9 +10,9 @@ __all__ = [
     "devices",
     "families",
     "flow_reports",
-    "module_areas",
     "nextpnr",
     "placement",
     "synthesis",
+    "verilog_text",
     "yosys",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 
 from codesign.fpga import families, nextpnr, yosys
 from codesign.fpga.devices import Device
-from codesign.fpga.module_areas import self_contained
+from codesign.fpga.verilog_text import self_contained
 from codesign.results import UserError
 from codesign.tools import processes
 from codesign.tools.processes import ToolError

@@ -18,17 +18,19 @@ from typing import Any
 
 from codesign.fpga import families, yosys
 from codesign.fpga.families import Family
-from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan, self_contained
-from codesign.results import Figures, UserError
+from codesign.fpga.verilog_text import self_contained
+from codesign.results import Figures
 from codesign.tools import processes
 from models.files.names import Sources, identifier, verilog_file
-from models.files.nodes import nearest
 
 _RESULT = "stat.json"
 _CACHE = "synth"
 _TIMEOUT_S = 1800.0
 MOST_INSTANCES = 10**9
 """Most instances of one module in a design."""
+
+Modules = dict[str, dict[str, int]]
+"""Count of each cell type (or instantiated module) by its name, by module."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,7 @@ class Synthesis:
     flow: str
     """The Yosys command without -top and -nodsp."""
     seconds: float
-    """Wall time in seconds of the Yosys run, for modules not in the cache; a cached result keeps
-    it."""
+    """Wall time in seconds of the Yosys run; a cached result keeps that of its run."""
     tool_version: str
     warnings: tuple[str, ...]
     """Distinct warning lines of Yosys, in order."""
@@ -79,22 +80,18 @@ def script(
     family: str = "xc7",
     dsps: bool = False,
     flatten: bool = False,
-    boxes: tuple[str, ...] = (),
 ) -> str:
     """Return the Yosys script that synthesises ``files`` and writes statistics to stat.json.
 
     family: a key of families.FAMILIES. dsps: let Yosys use DSP slices. flatten: dissolve modules
-    that need not be kept. boxes: modules to treat as black boxes because their cell counts are
-    known. Raises UserError for an unknown family, FileError for a file, module or top whose name
-    cannot stand in a script.
+    that need not be kept. Raises UserError for an unknown family, FileError for a file or top whose
+    name cannot stand in a script.
     """
     for file in files:
         verilog_file(file)
-    for module in (top, *boxes):
-        identifier(module, "Verilog module")
+    identifier(top, "Verilog module")
     command = f"{_flow(family, flatten)} -top {top}" + ("" if dsps else " -nodsp")
-    leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
-    return f"read_verilog {' '.join(files)}\n{leave_out}{command}\ntee -q -o {_RESULT} stat -json\n"
+    return f"read_verilog {' '.join(files)}\n{command}\ntee -q -o {_RESULT} stat -json\n"
 
 
 def _flow(family: str, flatten: bool) -> str:
@@ -113,41 +110,32 @@ def synthesise(
 ) -> Synthesis:
     """Synthesise ``verilog`` (file name -> text) and count the resources that it takes.
 
-    Files whose names cannot stand in a script are read under names of ours (Sources).
-    dsps: let Yosys use DSP slices. flatten: dissolve modules that need not be kept. cache: keep
-    results per user, of the whole design and (unless flattened) of its modules, by content, flow
-    and version of Yosys, and use kept ones; False, or Verilog that reads other files, synthesises
-    everything from scratch. top: a module of ``verilog``.
+    The whole design is always mapped in one run, so the count depends on ``verilog``, the flow and
+    the version of Yosys alone: what a module takes varies by a LUT or two with the modules that
+    Yosys has mapped before it, so no count is put together from those of other designs.
 
-    Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
-    that the family does not list; UserError if no Yosys is found, or ``top`` or the family is
-    unknown (for ``top`` YosysError if flattened, without the cache, or where a file does not hold
-    one module, of its name); OSError on a full disk.
+    Files whose names cannot stand in a script are read under names of ours (Sources).
+    dsps: let Yosys use DSP slices. flatten: dissolve modules that need not be kept. cache: keep the
+    result per user, by content, flow and version of Yosys, and return a kept one, unless the
+    Verilog reads other files. top: a module of ``verilog``.
+
+    Raises yosys.YosysError when Yosys fails (as where ``top`` is unknown), takes more than
+    ``timeout_s`` seconds or leaves cells that the family does not list; UserError if no Yosys is
+    found or the family is unknown; OSError on a full disk.
     """
     tool = yosys.find()
     sources = Sources.of(verilog)
     verilog, files = sources.texts, tuple(sources.texts)
     cache = cache and self_contained(verilog)
-    plain = script(files, top=top, family=family, dsps=dsps, flatten=flatten)
-    key = processes.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
+    commands = script(files, top=top, family=family, dsps=dsps, flatten=flatten)
+    key = processes.content_hash([tool.version, commands, dict(verilog)])
     report: dict[str, Any] | None = processes.cached(_CACHE, key) if cache else None
     if report is None:
-        context = f"{tool.version} {families.get(family).command} {dsps}"
-        hierarchy = Hierarchy.of(verilog, context) if cache and not flatten else None
-        if hierarchy and top not in hierarchy.children:
-            raise UserError(f"no module {top!r}; {nearest(top, hierarchy.children)}")
-        plan = SynthesisPlan.of(hierarchy, top) if hierarchy else None
-        boxes = plan.boxes if plan else ()
         start = time.monotonic()
-        text = script(files, top=top, family=family, dsps=dsps, flatten=flatten, boxes=boxes)
         with sources.told(yosys.YosysError):
-            run = tool.run(text, verilog, _RESULT, timeout_s)
-        modules = module_cells(json.loads(run.result))
-        if plan:
-            plan.keep(modules)
-            modules = {**plan.known, **modules}
+            run = tool.run(commands, verilog, _RESULT, timeout_s)
         report = {
-            "modules": modules,
+            "modules": module_cells(json.loads(run.result)),
             "seconds": time.monotonic() - start,
             "warnings": run.warnings,
         }

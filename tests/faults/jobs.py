@@ -127,5 +127,5 @@ def copy_cache(warm: Path, cache: Path) -> None:
     """Copy a cache but for the results of tools, so that these run."""
     cache.mkdir(mode=0o700)
     for folder in warm.iterdir():
-        if folder.name not in ("simulators", "synth", "modules", "place"):
+        if folder.name not in ("simulators", "synth", "place"):
             shutil.copytree(folder, cache / folder.name)

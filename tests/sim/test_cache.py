@@ -129,9 +129,9 @@ def test_an_entry_that_was_torn_altered_or_renamed_is_none(folder: Path) -> None
         assert cache.held(KIND, KEYS[0]) is None
     entry(folder, KEYS[1]).write_bytes(whole)
     assert cache.read(KIND, KEYS[1]) is None
-    other = cache.cache_folder("modules") / KEYS[0]
+    other = cache.cache_folder("place") / KEYS[0]
     other.write_bytes(whole)
-    assert cache.read("modules", KEYS[0]) is None
+    assert cache.read("place", KEYS[0]) is None
     cache.write(KIND, KEYS[0], CONTENT)
     assert cache.read(KIND, KEYS[0]) == CONTENT
 

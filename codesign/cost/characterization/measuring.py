@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 from codesign.cost.data import config_csv
 from codesign.cost.data.config_csv import ConfigRow, Layout
-from codesign.fpga import module_areas
+from codesign.fpga import verilog_text
 from codesign.results import UserError
 from codesign.tools.processes import ToolError
 from codesign.tools.workers import spread
@@ -54,7 +54,7 @@ def rtl_hash(verilog: Mapping[str, str]) -> str:
     """
     text = ""
     for name, content in sorted(verilog.items()):
-        lines = (line.rstrip() for line in module_areas.code(content).splitlines())
+        lines = (line.rstrip() for line in verilog_text.code(content).splitlines())
         text += "\n".join((name, *sorted(line for line in lines if line), ""))
     return hashlib.sha256(text.encode()).hexdigest()[: config_csv.HASH_DIGITS]
 

@@ -23,7 +23,7 @@ from codesign.fpga import families, flow_reports, synthesis, yosys
 from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig
 from tests.codesign.cost import synthetic
-from tests.codesign.fpga.test_module_areas import DESIGN
+from tests.codesign.fpga.test_repeatable import DESIGN
 
 VIVADO = """
 | Site Type                  | Used | Fixed | Prohibited | Available | Util% |

@@ -73,10 +73,8 @@ def test_each_module_is_counted_as_often_as_it_is_instantiated(monkeypatch):
 
 
 def test_an_unknown_top_is_refused():
-    with pytest.raises(UserError, match=r"no module 'pare'; did you mean 'pair'"):
-        synthesis.synthesise(DESIGN, "pare")
     with pytest.raises(yosys.YosysError, match="pare"):
-        synthesis.synthesise(DESIGN, "pare", cache=False)
+        synthesis.synthesise(DESIGN, "pare")
 
 
 def test_dsps_are_taken_only_where_allowed():

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.fpga import module_areas
+from codesign.fpga import verilog_text
 from rtl_gen import emit, timing
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.selection import SelectionSpec
@@ -163,5 +163,5 @@ def test_only_sparse_npus_select() -> None:
     sparse = NpuConfig(sparsity="2:4")
     assert "npu_selection.v" in emit.verilog(sparse)
     dense = emit.verilog(dataclasses.replace(sparse, sparsity="dense"))
-    plain = {name: module_areas.code(text) for name, text in dense.items()}  # without comments
+    plain = {name: verilog_text.code(text) for name, text in dense.items()}  # without comments
     assert not any("selection" in name or "phases" in text for name, text in plain.items())
