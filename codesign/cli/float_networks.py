@@ -233,6 +233,7 @@ def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> 
     )
     if args.finetune:
         made = _finetuned(made, args.finetune, checkpoint, console)
+        notes += made.design.training.notes(subject.dataset)
     notes = [*made.found.notes, *subject.notes, float_accuracy.ROUNDED, *notes]
     return dataclasses.replace(made, found=dataclasses.replace(made.found, notes=tuple(notes)))
 

@@ -94,7 +94,8 @@ def build_and_verify(
         done.build = _build(design, lowered, done.synthesised, curves, wanted, kept.append)
         done.scores = _scores(done.build)
         done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
-        doubts = notes_of_training(design, wanted)
+        guessed = design.training.notes(wanted.dataset) if wanted.trains else ()
+        doubts = (*guessed, *notes_of_training(design, wanted))
         done.notes = (*done.estimate.notes, *done.scores["notes"], *done.notes, *doubts, *kept)
         done.weights = bits.total(pipeline.weight_bits(design, weights).values())
     with done.clock.timed("verification"):

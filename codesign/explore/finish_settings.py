@@ -43,6 +43,11 @@ class FinishSettings:
         """Epochs of each full training; None: chosen by the size of the data set."""
         return self.settings.epochs if self.given is None else self.settings.finetune
 
+    @property
+    def trains(self) -> bool:
+        """False where a network that is given keeps its weights but for their bits."""
+        return self.given is None or self.epochs != 0
+
     def rule(self, *, fully: bool) -> Rule:
         """Return the rule of choice for accuracies of full trainings, or of short ones."""
         images = len(self.dataset.validation) * self.settings.folds

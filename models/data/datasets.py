@@ -102,6 +102,9 @@ class Dataset:
     """The values that became level 0 and level 255."""
     augmentation: str = "none"
     """The kind of random changes (AUGMENTATIONS) that training uses unless told otherwise."""
+    known_as: str | None = None
+    """The set of NAMED that shape and classes show it to be; None for the others, and where the
+    name says it."""
     notes: tuple[str, ...] = ()
     """A sentence for everything that was guessed, converted, left out or is doubtful."""
     pictures: bool = False
@@ -159,15 +162,10 @@ def load(
     if options.resize and raw.shape[1:] != options.resize:
         note = "resize has no effect: only pictures in a folder or zip are brought to a size"
         raw = replace(raw, notes=(*raw.notes, note))
-    known = name if name in NAMED else "cifar10" if cifar10.is_it(raw) else None
-    if known and known != name:
-        kind = NAMED[known].augmentation
-        note = (
-            f"shape and classes are {known}'s: training changes images as there (--augment {kind})"
-        )
-        raw = replace(raw, notes=(*raw.notes, note))
-    augmentation = NAMED[known].augmentation if known else "none"
-    return _prepared(name, raw, seed, options.input_range, augmentation)
+    found = _prepared(name, raw, seed, options.input_range)
+    known_as = "cifar10" if name not in NAMED and cifar10.is_it(raw) else None
+    named = NAMED.get(known_as or name)
+    return replace(found, augmentation=named.augmentation, known_as=known_as) if named else found
 
 
 def read_raw(
@@ -201,13 +199,11 @@ def read_raw(
     )
 
 
-def _prepared(
-    name: str, raw: Raw, seed: int, wanted: InputRange | None, augmentation: str
-) -> Dataset:
+def _prepared(name: str, raw: Raw, seed: int, wanted: InputRange | None) -> Dataset:
     """Return the Dataset of ``raw``: missing parts split off, all parts mapped to levels alike.
 
     seed: of the split. wanted: the mapping; None takes the format's own, or one found on the
-    training part (after the split). augmentation: the data set's usual kind. Raises DatasetError.
+    training part (after the split). Raises DatasetError.
     """
     notes = list(raw.notes)
     digest = hashlib.sha256()
@@ -232,7 +228,7 @@ def _prepared(
         notes.append(f"the test part has {len(parts[TEST])} examples: accuracies are coarse")
     return Dataset(
         name, raw.shape, len(raw.class_names), parts[TRAIN], parts[VALIDATION], parts[TEST],
-        digest.hexdigest(), raw.class_names, mapping, augmentation, tuple(notes),
+        digest.hexdigest(), raw.class_names, mapping, notes=tuple(notes),
         pictures=raw.range == PIXELS,
     )  # fmt: skip
 

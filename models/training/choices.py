@@ -127,6 +127,16 @@ class TrainingChoices:
         wanted.check(dataset.shape)
         return wanted
 
+    def notes(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return a sentence on what training on ``dataset`` does that was guessed from its images.
+
+        It is for commands that train.
+        """
+        if self.augment is not None or dataset.known_as is None:
+            return ()
+        guess = f"shape and classes are {dataset.known_as}'s: training changes images as there"
+        return (f"{guess} (--augment {dataset.augmentation})",)
+
     def settled(self, dataset: Dataset) -> TrainingChoices:
         """Return the choices with that of bfloat16 made, if this machine makes it True.
 

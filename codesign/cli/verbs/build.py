@@ -134,8 +134,9 @@ def _build(
         )  # fmt: skip
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     found = evaluate(lowered.integer, dataset)
-    if device is None:
-        found = dataclasses.replace(found, notes=(*found.notes, devices.ASSUMED))
+    guessed = design.training.notes(dataset) if args.weights is None else ()
+    assumed = (devices.ASSUMED,) if device is None else ()
+    found = dataclasses.replace(found, notes=(*found.notes, *guessed, *assumed))
     training.show(found, console)
     result = imported_networks.built(args.out, lowered, console)
     console.result({**result, **found.to_dict()})

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     trained.save(out)
     checkpoint.unlink(missing_ok=True)
     found = evaluate(pipeline.lower_design(design, trained).integer, dataset)
+    found = dataclasses.replace(found, notes=(*found.notes, *design.training.notes(dataset)))
     console.say(f"{out}:")
     training.show(found, console)
     bits = pipeline.weight_bits(design, trained)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from codesign import design as designs
 from codesign.cli.data_options import size
 from codesign.cli.main import main
+from models.data.cifar10 import CLASSES
 
 DESIGN = """\
 name: one
@@ -39,6 +41,35 @@ def half_is_bright(folder: Path) -> Path:
 def trained(capsys: pytest.CaptureFixture[str], *command: object) -> dict:
     assert main([*map(str, command), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
+
+
+def like_cifar10(folder: Path) -> Path:
+    """Pictures of CIFAR-10's shape and classes, of random values, under another name."""
+    rng = np.random.default_rng(2)
+    for name in CLASSES:
+        (folder / "set" / "train" / name).mkdir(parents=True)
+        for number in range(5):
+            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "set" / "train" / name / f"{number}.png")
+    deep = "weight_depth: 4096, activation_depth: 1024}"
+    text = DESIGN.format(name="set", shape=[3, 32, 32], classes=len(CLASSES))
+    (folder / "set.yaml").write_text(text.replace("weight_depth: 1024}", deep))
+    return folder / "set.yaml"
+
+
+def test_what_training_guesses_is_said_where_something_is_trained(tmp_path, capsys):
+    design, weights = like_cifar10(tmp_path), tmp_path / "w"
+    guess = "shape and classes are cifar10's: training changes images as there"
+
+    def said(*command: object) -> bool:
+        return any(note.startswith(guess) for note in trained(capsys, *command)["notes"])
+
+    assert said("train", design, "--epochs", 2, "--out", weights)
+    assert not said("train", design, "--epochs", 2, "--augment", "none", "--out", tmp_path / "v")
+    assert said("build", design, "--epochs", 2, "--out", tmp_path / "a", "--images", 1)
+    built = tmp_path / "b"
+    assert not said("build", design, "--weights", weights, "--out", built, "--images", 1)
+    assert not said("evaluate", built, "--data-dir", tmp_path)
 
 
 def test_nothing_is_mirrored_unless_asked_for(tmp_path, capsys):

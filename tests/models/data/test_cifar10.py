@@ -13,6 +13,7 @@ from PIL import Image
 from models.data import datasets
 from models.data.cifar10 import CLASSES
 from models.errors import DatasetError
+from models.training.choices import TrainingChoices
 
 RNG = np.random.default_rng(0)
 
@@ -127,4 +128,10 @@ def test_pictures_of_its_classes_are_changed_as_it_is(tmp_path, last, side, kind
             Image.fromarray(pixels).save(folder / f"{number}.png")
     dataset = datasets.load(str(tmp_path / "set"))
     assert dataset.augmentation == kind
-    assert any("cifar10" in note for note in dataset.notes) == (kind != "none")
+    assert dataset.known_as == ("cifar10" if kind != "none" else None)
+    assert not any("cifar10" in note for note in dataset.notes)  # reading trains nothing
+    said = TrainingChoices().notes(dataset)
+    assert any(
+        f"cifar10's: training changes images as there (--augment {kind})" in note for note in said
+    ) == (kind != "none")
+    assert TrainingChoices(augment="none").notes(dataset) == ()
