@@ -279,6 +279,7 @@ def finetune(
     settings = dataclasses.replace(
         pipeline.settings_of(design, subject.dataset, epochs),
         learning_rate=FINETUNE_RATE,
+        quantised_rate_share=1.0,
         label_smoothing=0.0,
     )
     settings = dataclasses.replace(settings, threads=threads or settings.threads)

@@ -131,6 +131,13 @@ def training(parser: argparse.ArgumentParser) -> None:
         help="weights of codesign train, of a network for the same data whose answers are learned "
         "beside the labels (default: labels alone)",
     )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="weights of codesign train, of a network of the same layers, of these or other bits, "
+        "that training goes on from; all epochs are quantised then (default: random weights)",
+    )
     boo(parser, default=0.0)
     pruned = parser.add_mutually_exclusive_group()
     pruned.add_argument(

@@ -45,15 +45,15 @@ def run(
     """
     asked = {name: getattr(args, name) for name in options.TRAINING}
     settings = pipeline.settings_of(design, dataset, **asked)
-    teacher = _teacher(args.teacher) if args.teacher else None
-
+    first, teacher = (_weights(path) if path else None for path in (args.start, args.teacher))
     with progress(settings.epochs, checkpoint, console) as epoch:
         return pipeline.train_design(
-            design, dataset, settings, teacher=teacher, checkpoint=checkpoint, progress=epoch
-        )
+            design, dataset, settings, first=first, teacher=teacher, checkpoint=checkpoint,
+            progress=epoch,
+        )  # fmt: skip
 
 
-def _teacher(path: Path) -> TrainedNetwork:
+def _weights(path: Path) -> TrainedNetwork:
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     return TrainedNetwork.load(path)

@@ -55,20 +55,19 @@ def train(
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
-    It is the last of those within a standard error of the best. start: a quantised network to train
-    on, distilled from its float network; all epochs are fake-quantised then. teacher: a network of
-    the same images and classes whose answers are learned beside the labels; not used with
-    ``start``, which has its own. checkpoint: written
-    after each epoch; an existing one of the same run is continued. Torch's random state and threads
-    are as before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or
-    data set do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
-    checkpoint is damaged or another run's; OSError: it cannot be written.
+    It is the last of those within a standard error of the best. start: a network of the same layers
+    to train on; all epochs are fake-quantised then. teacher: a network of the same images and
+    classes whose answers are learned beside the labels; not used where ``start`` has one of its
+    own. checkpoint: written after each epoch; an existing one of the same run is continued. Torch's
+    random state and threads are as before afterwards. Raises ModelError: the graph is not sound,
+    quantisation, settings or data set do not fit it, the loss is not finite, layers miss their zero
+    blocks at the end, or the checkpoint is damaged or another run's; OSError: it cannot be written.
     """
     check_match(verify(graph), dataset)
     if teacher:
         check_match(teacher.graph, dataset)
     if start:
-        settings = dataclasses.replace(settings, float_share=0.0, quantised_rate_share=1.0)
+        settings = dataclasses.replace(settings, float_share=0.0)
     run = _Run(graph, quantisation, dataset, settings, checkpoint, start, teacher)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
@@ -110,14 +109,14 @@ class _Run:
         start: Start | None,
         teacher: TrainedNetwork | None,
     ) -> None:
-        self.start, self.teacher = start, teacher
+        self.start, self.teacher = start, None if start and start.teacher else teacher
         self.graph, self.quantisation = graph, quantisation
         self.dataset, self.settings, self.path = dataset, settings, path
         identity = checkpoint.identity(graph, quantisation, dataset, settings)
         if start:
             identity = start.identity(identity)
-        elif teacher:
-            identity = losses.identity(identity, teacher.network)
+        if self.teacher:
+            identity = losses.identity(identity, self.teacher.network)
         self.identity = identity
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
@@ -139,10 +138,10 @@ class _Run:
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         if self.start:
-            self.network.quantise()
-            self.network.load_state_dict(self.start.network.state_dict())
+            pixels = self.images[:_CALIBRATION_IMAGES]
+            self.network.take(self.start.network, pixels, self.settings.folded_from > 0)
         self.wanted: Tensor | None = None
-        if self.teacher and not self.start:
+        if self.teacher:
             mirror = self.settings.augmentation.mirror
             self.wanted = losses.teacher_logits(self.teacher.network, self.images, mirror)
         narrow(self.network, self.settings.narrow)
@@ -151,8 +150,11 @@ class _Run:
         if stored is not None:
             self.history = [Epoch(*epoch) for epoch in stored.history]
             self.best = stored.best
-            if not self.start and len(self.history) > self.settings.float_epochs:
-                self.network.quantise(fold=len(self.history) > self.settings.folded_from)
+            folded = len(self.history) > self.settings.folded_from
+            if self.start and folded:
+                self.network.fold()
+            elif not self.start and len(self.history) > self.settings.float_epochs:
+                self.network.quantise(fold=folded)
             checkpoint.load_state(self.network, stored.network, self.path)
         self._start_phase()
         if stored is not None:
@@ -268,7 +270,7 @@ class _Run:
             )
             if self.start:
                 loss = self.start.mixed(loss, logits, images)
-            elif self.wanted is not None:
+            if self.wanted is not None:
                 loss = losses.mixed(loss, logits, self.wanted[mirrored.long(), chosen])
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)

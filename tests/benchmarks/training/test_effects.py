@@ -18,8 +18,10 @@ def test_rows_are_kept_and_not_trained_again(tmp_path, capsys, monkeypatch):
     effects.main(command)
     (row,) = [json.loads(line) for line in out.read_text().splitlines()]
     assert row["change"] == "not compiled"
-    assert 0 <= row["float"] <= 1 and 0 <= row["validation"] <= 1
-    assert row["float_ms"] > 0 and row["exact_ms"] > 0
+    assert 0 <= row["float"] <= 1
+    assert 0 <= row["validation"] <= 1
+    assert row["float_ms"] > 0
+    assert row["exact_ms"] > 0
     capsys.readouterr()
     effects.main(command)
     assert not capsys.readouterr().out
