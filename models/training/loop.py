@@ -34,6 +34,9 @@ from models.training.pruning import Pruner
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
 from models.training.trained import TrainedNetwork, evaluate
 
+_NORM_IMAGES = 5000
+"""Number of training images that batch norms' statistics are estimated on before they are folded.
+"""
 Progress = Callable[[int, int, float, float, float], None]
 """Callback after an epoch: (epochs done, epochs in all, mean training loss, validation accuracy
 0..1, estimated seconds left)."""
@@ -138,7 +141,7 @@ class _Run:
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         if self.start:
-            pixels = self.images[:_CALIBRATION_IMAGES]
+            pixels = self.images[:: -(-len(self.images) // _CALIBRATION_IMAGES)]
             self.network.take(self.start.network, pixels, self.settings.folded_from > 0)
         self.wanted: Tensor | None = None
         if self.teacher:
@@ -177,6 +180,7 @@ class _Run:
                 self._start_phase()
             elif epoch == folded_from and not self.network.folded:
                 self._take_average()
+                self._estimate_norms(epoch)
                 self.network.fold()
                 self._start_phase()
             loss, right = self._train_epoch(epoch)
@@ -212,6 +216,18 @@ class _Run:
         """Go on from the network that is judged, in eval mode."""
         self.network.load_state_dict(self.judged.state_dict())
         self.network.eval()
+
+    @torch.no_grad()
+    def _estimate_norms(self, epoch: int) -> None:
+        """Estimate the batch norms' statistics anew, on changed training images.
+
+        Weights of few bits flip in the first layer, whose inputs are not centred, so that running
+        statistics lag behind.
+        """
+        generator = torch.Generator().manual_seed(self.settings.seed * 100003 + epoch)
+        chosen = torch.randperm(len(self.images), generator=generator)[:_NORM_IMAGES]
+        images, _ = self.settings.augmentation.apply(self.images[chosen], generator)
+        self.network.estimate_norms(images.split(self.settings.batch_size))
 
     @property
     def _steps(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -172,6 +172,21 @@ class QuantNetwork(nn.Module):
             module = node.module
             if isinstance(module, WeightLayer) and module.spec.batch_norm and not module.last:
                 module.unfold([values[name] for name in node.inputs])
+
+    @torch.no_grad()
+    def estimate_norms(self, batches: Iterable[Tensor]) -> None:
+        """Set all batch norms' statistics to their means over batches of pixels.
+
+        batches: (n, C, H, W) each, 0..255. The network is left in eval mode.
+        """
+        norms = [layer.batch_norm for layer in self.weight_layers if layer.batch_norm is not None]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean
+        self.train()
+        for batch in batches:
+            self(batch)
+        self.eval()
 
     @property
     def folded(self) -> bool:
