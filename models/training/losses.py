@@ -65,7 +65,8 @@ class Start:
 
     Training goes on towards the answers of the float one, if there is one (distillation), which is
     in eval mode; both take the same input. The bits of ``network`` may be others than those that
-    are trained: its scales are set anew then.
+    are trained: its scales are set anew then. Made by ``train_design`` and ``finetune`` of
+    codesign.build.
     """
 
     network: QuantNetwork
