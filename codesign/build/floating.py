@@ -32,6 +32,7 @@ from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.yaml import read_quantisation
+from models.training.matching import check_match
 from rtl_gen.config import NpuConfig
 
 if TYPE_CHECKING:
@@ -163,8 +164,6 @@ def prepare(
     data_dir, progress: as for datasets.load. seed: of the data split. Raises DatasetError,
     ModelError for data of another shape or other classes.
     """
-    from models.training.loop import check_match  # torch takes seconds to import
-
     assert found.floating is not None
     imported.check_output(found.output)
     dataset = pipeline.load_data(spec, data_dir, seed, progress)
@@ -279,6 +278,7 @@ def finetune(
     settings = dataclasses.replace(
         pipeline.settings_of(design, subject.dataset, epochs),
         learning_rate=FINETUNE_RATE,
+        quantised_rate_share=1.0,
         label_smoothing=0.0,
     )
     settings = dataclasses.replace(settings, threads=threads or settings.threads)

@@ -189,18 +189,21 @@ def train_design(
     dataset: Dataset,
     settings: TrainSettings,
     *,
+    first: TrainedNetwork | None = None,
     teacher: TrainedNetwork | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
     """Train the design's network, continuing from the file ``checkpoint`` if it exists.
 
-    teacher: as for models.training.loop.train. checkpoint: written after each epoch; None: not
-    written. Raises InfeasibleError before any training if the NPU cannot run the network;
-    ModelError when the network or the teacher does not match the data set or the settings, or the
-    checkpoint is of another run.
+    first: a network of the same layers and any bits, which training starts from. teacher: as for
+    models.training.loop.train. checkpoint: written after each epoch; None: not written. Raises
+    InfeasibleError before any training if the NPU cannot run the network; ModelError when one of
+    the networks does not match the design's, the data set or the settings, or the checkpoint is of
+    another run.
     """
     from models.training.loop import train  # torch takes seconds to import
+    from models.training.losses import Start
 
     plan_design(design)
     caches.keep_torch_code()
@@ -209,6 +212,7 @@ def train_design(
         design.quantisation,
         dataset,
         settings,
+        start=Start(first.network) if first else None,
         teacher=teacher,
         checkpoint=checkpoint,
         progress=progress,

@@ -23,7 +23,10 @@ from rtl_gen.naming import check_prefix
 
 ONLY = ("npu", "lut_budget", "dataset")
 """Options of ``build`` for network folders alone."""
-_NEVER = (*options.TRAINING, "weights", "augment", "shift_rows", "shift_columns", "class_weights")
+_NEVER = (
+    *training.OPTIONS, "weights", "augment", "shift_rows", "shift_columns", "cutout",
+    "class_weights",
+)  # fmt: skip
 """Options of ``build`` that train, which an imported network is not."""
 
 

@@ -17,13 +17,10 @@ from codesign.design import Design
 from codesign.results import STUDY, UserError
 from models.files import reading
 from models.files.reading import FileError
-from models.training.choices import EPOCHS
 from rtl_gen import naming
 
 BAD_INPUT = 2
 """Exit status for bad input, a missing tool, and an answer that could not be written."""
-TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
-"""Names of the options of ``training`` that are arguments of ``pipeline.settings_of``."""
 
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
@@ -111,51 +108,6 @@ def prefix(parser: argparse._ActionsContainer) -> None:
         help="start of the names of all Verilog modules, the top included, for several NPUs in one "
         f"project: letters, digits and _, at most {naming.LONGEST_PREFIX}, no digit first "
         f"(default: none; the top is {naming.TOP})",
-    )
-
-
-def training(parser: argparse.ArgumentParser) -> None:
-    """Add the options of verbs that train a design."""
-    data_dir(parser)
-    fewest, most = EPOCHS
-    parser.add_argument(
-        "--epochs",
-        type=integer(2, 10000),
-        metavar="N",
-        help=f"training epochs (default: {fewest} to {most}, fewer for larger data sets)",
-    )
-    parser.add_argument(
-        "--teacher",
-        type=Path,
-        metavar="FILE",
-        help="weights of codesign train, of a network for the same data whose answers are learned "
-        "beside the labels (default: labels alone)",
-    )
-    boo(parser, default=0.0)
-    pruned = parser.add_mutually_exclusive_group()
-    pruned.add_argument(
-        "--zero-blocks",
-        type=number(0, 0.99),
-        default=0.0,
-        metavar="SHARE",
-        help="fraction of each layer's weight words (the weights that the array reads in one "
-        "cycle) to set to zero, 0 to 0.99, smallest magnitudes first; saves no cycles (default: 0)",
-    )
-    pruned.add_argument(
-        "--skip-blocks",
-        type=number(0, 0.99),
-        default=0.0,
-        metavar="SHARE",
-        help="the same in a form that the program skips, in each tile of output channels (those "
-        "computed together); saves cycles; not with --zero-blocks (default: 0)",
-    )
-    parser.add_argument(
-        "--skip-digits",
-        type=number(0, 1),
-        default=0.0,
-        metavar="SHARE",
-        help="fraction of each layer's tiles of output channels, 0 to 1, to train with one weight "
-        "digit (npu.weight_digit_bits) less; saves cycles (default: 0)",
     )
 
 

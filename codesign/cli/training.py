@@ -14,13 +14,70 @@ from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.design import Design
 from models.data.datasets import Dataset
+from models.training.choices import EPOCHS
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
     from models.training.trained import TrainedNetwork
 
+SETTINGS = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
+"""Names of the options that are arguments of ``pipeline.settings_of``."""
+OPTIONS = (*SETTINGS, "start", "teacher")
+"""Names of the options that only training a design takes."""
 WORST_CLASSES = 3
 """Number of classes of lowest recall that are shown; --json has all."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of verbs that train a design."""
+    options.data_dir(parser)
+    fewest, most = EPOCHS
+    parser.add_argument(
+        "--epochs",
+        type=options.integer(2, 10000),
+        metavar="N",
+        help=f"training epochs (default: {fewest} to {most}, fewer for larger data sets)",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="weights of codesign train, of a network for the same data whose answers are learned "
+        "beside the labels (default: labels alone)",
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="weights of codesign train that training goes on from: same layers, any bits; all "
+        "epochs are quantised then (default: random weights)",
+    )
+    options.boo(parser, default=0.0)
+    pruned = parser.add_mutually_exclusive_group()
+    pruned.add_argument(
+        "--zero-blocks",
+        type=options.number(0, 0.99),
+        default=0.0,
+        metavar="SHARE",
+        help="fraction of each layer's weight words (the weights that the array reads in one "
+        "cycle) to set to zero, 0 to 0.99, smallest magnitudes first; saves no cycles (default: 0)",
+    )
+    pruned.add_argument(
+        "--skip-blocks",
+        type=options.number(0, 0.99),
+        default=0.0,
+        metavar="SHARE",
+        help="the same in a form that the program skips, in each tile of output channels (those "
+        "computed together); saves cycles; not with --zero-blocks (default: 0)",
+    )
+    parser.add_argument(
+        "--skip-digits",
+        type=options.number(0, 1),
+        default=0.0,
+        metavar="SHARE",
+        help="fraction of each layer's tiles of output channels, 0 to 1, to train with one weight "
+        "digit (npu.weight_digit_bits) less; saves cycles (default: 0)",
+    )
 
 
 def load_data(design: Design, data_dir: Path | None, console: Console) -> Dataset:
@@ -38,22 +95,22 @@ def load_data(design: Design, data_dir: Path | None, console: Console) -> Datase
 def run(
     design: Design, dataset: Dataset, args: argparse.Namespace, checkpoint: Path, console: Console
 ) -> TrainedNetwork:
-    """Train with the options of options.training in ``args``, continuing from ``checkpoint``.
+    """Train with the options in ``args``, continuing from ``checkpoint``.
 
     That file need not exist. It is written after each epoch, its folder made if missing. Raises
     InfeasibleError before any training if the NPU cannot run the network, and ModelError.
     """
-    asked = {name: getattr(args, name) for name in options.TRAINING}
+    asked = {name: getattr(args, name) for name in SETTINGS}
     settings = pipeline.settings_of(design, dataset, **asked)
-    teacher = _teacher(args.teacher) if args.teacher else None
-
+    first, teacher = (_weights(path) if path else None for path in (args.start, args.teacher))
     with progress(settings.epochs, checkpoint, console) as epoch:
         return pipeline.train_design(
-            design, dataset, settings, teacher=teacher, checkpoint=checkpoint, progress=epoch
-        )
+            design, dataset, settings, first=first, teacher=teacher, checkpoint=checkpoint,
+            progress=epoch,
+        )  # fmt: skip
 
 
-def _teacher(path: Path) -> TrainedNetwork:
+def _weights(path: Path) -> TrainedNetwork:
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     return TrainedNetwork.load(path)

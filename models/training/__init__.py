@@ -1,10 +1,10 @@
 """Quantisation-aware training of one network in torch.
 
 loop (train), schedule (settings, learning rates), choices (recipes, and a user's), trained (the
-result and its file), history (learning curves), losses (beside that on labels: one-bits, a
-teacher's answers), averaging (of the weights), checkpoint (unfinished runs on disk), tensor_file
-(reading both files), network with its ``layers`` (the trainable modules), pruning and narrowing
-(zeros that hardware skips), speed (compilation and threads).
+result and its file), matching (of network and data), history (learning curves), losses (beside that
+on labels: one-bits, a teacher's answers), averaging (of the weights), checkpoint (unfinished runs
+on disk), tensor_file (reading both files), network with its ``layers`` (the trainable modules),
+pruning and narrowing (zeros that hardware skips), speed (compilation and threads).
 """
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "layers",
     "loop",
     "losses",
+    "matching",
     "narrowing",
     "network",
     "schedule",

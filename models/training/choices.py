@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MOST_SHIFT = 256
 RECIPE = (
-    "batch_size", "learning_rate", "weight_decay", "label_smoothing", "float_share", "norm_share",
-    "average_epochs", "bfloat16",
+    "batch_size", "optimizer", "learning_rate", "weight_decay", "label_smoothing", "float_share",
+    "norm_share", "average_epochs", "bfloat16",
 )  # fmt: skip
 """Choices about full trainings, which ``models.training.schedule`` checks."""
 STEPS_PER_EPOCH = 16
@@ -83,10 +83,12 @@ class TrainingChoices:
     """True: classes count the same in the loss, however many examples they have."""
     batch_size: int | None = None
     """Images of a step of full trainings; None, here and below: as the images' size has it."""
+    optimizer: str | None = None
+    """Optimiser of full trainings (OPTIMIZERS of models.training.schedule)."""
     learning_rate: float | None = None
     """Peak learning rate of full trainings' floating-point phase."""
     weight_decay: float | None = None
-    """Decay of kernels in full trainings; with AdamW, a step takes it times the learning rate."""
+    """Decay of kernels in full trainings; a step takes it times the learning rate."""
     label_smoothing: float | None = None
     """Share of the labels that full trainings spread over all classes."""
     float_share: float | None = None

@@ -28,12 +28,16 @@ from models.training import checkpoint, losses, speed
 from models.training.averaging import Average
 from models.training.history import Epoch, worth_keeping
 from models.training.losses import Start, ones_per_weight
+from models.training.matching import check_match
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
 from models.training.pruning import Pruner
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
 from models.training.trained import TrainedNetwork, evaluate
 
+_NORM_IMAGES = 5000
+"""Number of training images that batch norms' statistics are estimated on before they are folded.
+"""
 Progress = Callable[[int, int, float, float, float], None]
 """Callback after an epoch: (epochs done, epochs in all, mean training loss, validation accuracy
 0..1, estimated seconds left)."""
@@ -55,46 +59,24 @@ def train(
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
-    It is the last of those within a standard error of the best. start: a quantised network to train
-    on, distilled from its float network; all epochs are fake-quantised then. teacher: a network of
-    the same images and classes whose answers are learned beside the labels; not used with
-    ``start``, which has its own. checkpoint: written
-    after each epoch; an existing one of the same run is continued. Torch's random state and threads
-    are as before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or
-    data set do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
-    checkpoint is damaged or another run's; OSError: it cannot be written.
+    It is the last of those within a standard error of the best. start: a network of the same layers
+    to train on; all epochs are fake-quantised then. teacher: a network of the same images and
+    classes whose answers are learned beside the labels; not used where ``start`` has one of its
+    own. checkpoint: written after each epoch; an existing one of the same run is continued. Torch's
+    random state and threads are as before afterwards. Raises ModelError: the graph is not sound,
+    quantisation, settings or data set do not fit it, the loss is not finite, layers miss their zero
+    blocks at the end, or the checkpoint is damaged or another run's; OSError: it cannot be written.
     """
     check_match(verify(graph), dataset)
     if teacher:
         check_match(teacher.graph, dataset)
     if start:
-        settings = dataclasses.replace(settings, float_share=0.0, quantised_rate_share=1.0)
+        settings = dataclasses.replace(settings, float_share=0.0)
     run = _Run(graph, quantisation, dataset, settings, checkpoint, start, teacher)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
         run.work(progress)
     return run.result()
-
-
-def check_match(graph: NetworkGraph, dataset: Dataset) -> None:
-    """Raise ModelError unless the network takes the data set's images and has its classes."""
-    shape, (classes, rows, cols) = graph.shapes[graph.input.name], graph.shapes[graph.output.name]
-    if shape != dataset.shape:
-        raise ModelError(
-            f"layer {graph.input.name}: shape {shape} does not match the images of "
-            f"{dataset.name}, {dataset.shape}"
-        )
-    if (rows, cols) != (1, 1):
-        raise ModelError(
-            f"layer {graph.output.name}: the output map must be 1x1, not {rows}x{cols}, where the "
-            f"data has a class for each image, as {dataset.name}; add a global_pool and a linear "
-            "layer"
-        )
-    if classes != dataset.classes:
-        raise ModelError(
-            f"layer {graph.output.name}: has {classes} outputs, {dataset.name} has "
-            f"{dataset.classes} classes"
-        )
 
 
 class _Run:
@@ -110,14 +92,14 @@ class _Run:
         start: Start | None,
         teacher: TrainedNetwork | None,
     ) -> None:
-        self.start, self.teacher = start, teacher
+        self.start, self.teacher = start, None if start and start.teacher else teacher
         self.graph, self.quantisation = graph, quantisation
         self.dataset, self.settings, self.path = dataset, settings, path
         identity = checkpoint.identity(graph, quantisation, dataset, settings)
         if start:
             identity = start.identity(identity)
-        elif teacher:
-            identity = losses.identity(identity, teacher.network)
+        if self.teacher:
+            identity = losses.identity(identity, self.teacher.network)
         self.identity = identity
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
@@ -139,10 +121,10 @@ class _Run:
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         if self.start:
-            self.network.quantise()
-            self.network.load_state_dict(self.start.network.state_dict())
+            pixels = self.images[:: -(-len(self.images) // _CALIBRATION_IMAGES)]
+            self.network.take(self.start.network, pixels, self.settings.folded_from > 0)
         self.wanted: Tensor | None = None
-        if self.teacher and not self.start:
+        if self.teacher:
             mirror = self.settings.augmentation.mirror
             self.wanted = losses.teacher_logits(self.teacher.network, self.images, mirror)
         narrow(self.network, self.settings.narrow)
@@ -151,8 +133,11 @@ class _Run:
         if stored is not None:
             self.history = [Epoch(*epoch) for epoch in stored.history]
             self.best = stored.best
-            if not self.start and len(self.history) > self.settings.float_epochs:
-                self.network.quantise(fold=len(self.history) > self.settings.folded_from)
+            folded = len(self.history) > self.settings.folded_from
+            if self.start and folded:
+                self.network.fold()
+            elif not self.start and len(self.history) > self.settings.float_epochs:
+                self.network.quantise(fold=folded)
             checkpoint.load_state(self.network, stored.network, self.path)
         self._start_phase()
         if stored is not None:
@@ -175,6 +160,7 @@ class _Run:
                 self._start_phase()
             elif epoch == folded_from and not self.network.folded:
                 self._take_average()
+                self._estimate_norms(epoch)
                 self.network.fold()
                 self._start_phase()
             loss, right = self._train_epoch(epoch)
@@ -210,6 +196,18 @@ class _Run:
         """Go on from the network that is judged, in eval mode."""
         self.network.load_state_dict(self.judged.state_dict())
         self.network.eval()
+
+    @torch.no_grad()
+    def _estimate_norms(self, epoch: int) -> None:
+        """Estimate the batch norms' statistics anew, on changed training images.
+
+        Weights of few bits flip in the first layer, whose inputs are not centred, so that running
+        statistics lag behind.
+        """
+        generator = torch.Generator().manual_seed(self.settings.seed * 100003 + epoch)
+        chosen = torch.randperm(len(self.images), generator=generator)[:_NORM_IMAGES]
+        images, _ = self.settings.augmentation.apply(self.images[chosen], generator)
+        self.network.estimate_norms(images.split(self.settings.batch_size))
 
     @property
     def _steps(self) -> int:
@@ -268,7 +266,7 @@ class _Run:
             )
             if self.start:
                 loss = self.start.mixed(loss, logits, images)
-            elif self.wanted is not None:
+            if self.wanted is not None:
                 loss = losses.mixed(loss, logits, self.wanted[mirrored.long(), chosen])
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)

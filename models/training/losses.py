@@ -61,24 +61,29 @@ def identity(run: str, *networks: QuantNetwork) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A quantised network that training starts from, and the float network that it came from.
+    """A folded, quantised network that training starts from, and the float one that it came from.
 
-    Training goes on towards the answers of the float one (distillation), which is in eval mode;
-    both take the same input. Made by ``finetune`` of codesign.build.floating.
+    Training goes on towards the answers of the float one, if there is one (distillation), which is
+    in eval mode; both take the same input. The bits of ``network`` may be others than those that
+    are trained: its scales are set anew then. Made by ``train_design`` and ``finetune`` of
+    codesign.build.
     """
 
     network: QuantNetwork
-    teacher: QuantNetwork
+    teacher: QuantNetwork | None = None
 
     def identity(self, run: str) -> str:
-        """Return a hash (SHA-256, hexadecimal) of a run's identity and of both networks."""
-        return identity(run, self.network, self.teacher)
+        """Return a hash (SHA-256, hexadecimal) of a run's identity and of the networks."""
+        return identity(run, self.network, *([self.teacher] if self.teacher else []))
 
     def mixed(self, loss: Tensor, logits: Tensor, images: Tensor) -> Tensor:
         """Return the loss on labels mixed with the divergence from the float network's answers.
 
         loss: mean over a batch; logits (n, classes): of ``images`` (n, C, H, W), as for forward.
+        Without a float network it stays as it is.
         """
+        if self.teacher is None:
+            return loss
         with torch.no_grad():
             wanted = self.teacher(images)
         return mixed(loss, logits, wanted)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from models.errors import ModelError
 from models.graph.layers import Concat, Conv2d, Input, Linear
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise, scale_source
@@ -62,7 +63,7 @@ class QuantNetwork(nn.Module):
         """
         super().__init__()
         check(quantisation, graph)
-        self.graph = legalise(graph)
+        self.quantisation, self.graph = quantisation, legalise(graph)
         self.scale_bits = scale_bits
         self.quantised = False
         self.plans = plan_tensors(self.graph, quantisation)
@@ -147,6 +148,45 @@ class QuantNetwork(nn.Module):
         """Fold every batch norm in place; what the network computes in eval mode stays the same."""
         for layer in self.weight_layers:
             layer.fold()
+
+    @torch.no_grad()
+    def take(self, given: QuantNetwork, pixels: Tensor, norms: bool) -> None:
+        """Take the numbers of a folded, quantised network of the same layers, in place.
+
+        If its bits are others, scales are set anew, as by ``quantise``. norms: the batch norms that
+        ``quantise`` can leave come back; results in eval mode stay nearly as they are. pixels: (n,
+        C, H, W), 0..255, for both. Raises ModelError for other layers.
+        """
+        if given.graph.layers != self.graph.layers:
+            raise ModelError("the weights to start from are of another network")
+        self.quantise()
+        self.load_state_dict(given.state_dict())
+        if given.quantisation != self.quantisation:
+            self.quantise(pixels)
+        if norms:
+            self._unfold(pixels)
+
+    def _unfold(self, pixels: Tensor) -> None:
+        values = self.eval().tensors(pixels)
+        for node in self.nodes:
+            module = node.module
+            if isinstance(module, WeightLayer) and module.spec.batch_norm and not module.last:
+                module.unfold([values[name] for name in node.inputs])
+
+    @torch.no_grad()
+    def estimate_norms(self, batches: Iterable[Tensor]) -> None:
+        """Set all batch norms' statistics to their means over batches of pixels.
+
+        batches: (n, C, H, W) each, 0..255. The network is left in eval mode.
+        """
+        norms = [layer.batch_norm for layer in self.weight_layers if layer.batch_norm is not None]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean
+        self.train()
+        for batch in batches:
+            self(batch)
+        self.eval()
 
     @property
     def folded(self) -> bool:

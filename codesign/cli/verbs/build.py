@@ -18,6 +18,7 @@ from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from models.data.datasets import Dataset
+from models.training.matching import check_match
 from rtl_gen.naming import check_prefix
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     imported_networks.arguments(parser)
     float_networks.arguments(parser)
-    options.training(parser)
+    training.arguments(parser)
     data_options.add_to(parser)
     options.device(
         parser,
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return _build_network(args, console)
     only = (*imported_networks.ONLY, *float_networks.OPTIONS)
     imported_networks.refuse(args, only, "is for network folders alone")
-    for name in options.TRAINING:
+    for name in training.OPTIONS:
         if args.weights and getattr(args, name):
             option = f"--{name.replace('_', '-')}"
             raise UserError(
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _build_network(args: argparse.Namespace, console: Console) -> int:
     if floating.is_float(args.design):
-        names = (*options.TRAINING, "weights")
+        names = (*training.OPTIONS, "weights")
         imported_networks.refuse(args, names, "is for designs; --finetune trains a float network")
         return float_networks.build(args, console)
     imported_networks.refuse(args, float_networks.OPTIONS, "is for float networks alone")
@@ -120,8 +121,6 @@ def _build(
     device: Device | None,
     console: Console,
 ) -> int:
-    from models.training.loop import check_match  # torch takes seconds to import
-
     check_match(design.network, dataset)  # weights may be given, so that no training looks at it
     trained = _trained(args, design, dataset, console)
     lowered = pipeline.lower_design(design, trained)

@@ -40,7 +40,7 @@ EXAMPLES = """\
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.design_file(parser, or_network=True)
-    options.training(parser)
+    training.arguments(parser)
     data_options.add_to(parser)
     imported_networks.npu_option(parser)
     imported_networks.dataset_option(parser, " (default: none; required there)")
@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     if imported.is_network(args.design):
         imported_networks.refuse(
-            args, options.TRAINING, "is for designs; --finetune trains a float network"
+            args, training.OPTIONS, "is for designs; --finetune trains a float network"
         )
         return float_networks.train(args, console)
     only = ("npu", "dataset", *float_networks.OPTIONS)

@@ -12,6 +12,7 @@ from codesign.explore.settings import ExploreSettings
 from codesign.results import UserError
 from models.files.reading import quoted, read_json, told_as
 from models.graph.layers import Activation
+from models.training.matching import check_match
 
 
 def read(settings: ExploreSettings, progress: Callable[[int, int], None]) -> Subject:
@@ -57,7 +58,6 @@ def _imported(
 def _own(path: Path, settings: ExploreSettings, progress: Callable[[int, int], None]) -> Subject:
     """Return the network of a file of weights, whose bits are searched anew."""
     from models.calibration import own  # torch takes seconds to import
-    from models.training.loop import check_match
     from models.training.trained import TrainedNetwork
 
     trained = TrainedNetwork.load(path)

@@ -148,7 +148,7 @@ class Quantiser:
         settings = TrainSettings(
             epochs=1, compile="never", scale_bits=scale_bits, threads=1, seed=self.how.seed,
             batch_size=min(64, largest_batch(len(dataset.train))), learning_rate=TUNING_RATE,
-            label_smoothing=0.0,
+            label_smoothing=0.0, quantised_rate_share=1.0,
         )  # fmt: skip
         teacher = loading.load(self.network, found.quantisation, scale_bits)
         start = Start(found.network, teacher)

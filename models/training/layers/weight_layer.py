@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -114,3 +115,24 @@ class WeightLayer(nn.Module):
             sizes = factor.abs().clamp_min(SMALLEST_SCALE)
             self.quantiser.log_scale.add_(torch.log(sizes)[:, None, None, None])
         self.batch_norm = None
+
+    @torch.no_grad()
+    def unfold(self, inputs: Sequence[Tensor]) -> None:
+        """Put a batch norm behind the quantised sums again, which leaves results as they are.
+
+        So they are on ``inputs``, one tensor (n, C, H, W) of the layer's codes' values, and nearly
+        so on others alike. Each channel's weights become as large as fresh ones, as a step changes
+        weights by the same amount in all channels, and the scale with them.
+        """
+        fresh = math.sqrt(2 / self.weight[0].numel())
+        size = self.weight.std(dim=(1, 2, 3), unbiased=False)
+        grown = torch.where(size > SMALLEST_SCALE, fresh / size, 1.0)
+        self.weight.mul_(grown[:, None, None, None])
+        self.quantiser.log_scale.add_(torch.log(grown)[:, None, None, None])
+        sums = self.sums(inputs[0], self.quantiser(self.kept_weight()))
+        norm = nn.BatchNorm2d(len(grown))
+        norm.running_var, norm.running_mean = torch.var_mean(sums, dim=(0, 2, 3), unbiased=False)
+        norm.weight.copy_(torch.sqrt(norm.running_var + norm.eps) / grown)
+        norm.bias.copy_(self.bias + norm.running_mean / grown)
+        self.bias.zero_()
+        self.batch_norm = norm

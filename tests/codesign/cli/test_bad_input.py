@@ -160,6 +160,8 @@ def test_weights_that_are_none(refuse, tmp_path):
         ([], "required"),
         (["build", "x", "--out", "y", "--weights", "z", "--epochs", "9"], "--weights replaces"),
         (["build", "x", "--out", "y", "--weights", "z", "--boo", "1"], "--boo applies to training"),
+        (["build", "x", "--out", "y", "--weights", "z", "--teacher", "t"], "--teacher applies to"),
+        (["build", "x", "--out", "y", "--weights", "z", "--start", "s"], "--start applies to"),
         (["train", "x", "--zero-blocks", "1"], "must be a number in 0..0.99, not '1'"),
         (
             ["train", "x", "--zero-blocks", "0.5", "--skip-blocks", "0.5"],

@@ -106,3 +106,20 @@ def test_shapes_know_the_pattern():
         if shape.layer.op in ("conv2d", "linear")
     )
     assert planned.schedule.window, "the first layer reads an unfolded image, and is dense there"
+
+
+def test_training_starts_from_weights_of_other_bits(sparse, tmp_path, capsys):
+    """One epoch from trained weights of 4 bits beats one from random ones."""
+    first, two = tmp_path / "first", tmp_path / "two.yaml"
+    two.write_text(EXAMPLE.read_text().replace("activation_bits: 4}", "activation_bits: 3}"))
+    assert main(["train", str(EXAMPLE), "--epochs", "6", "--out", str(first)]) == 0
+    out = tmp_path / "out"
+    command = ["train", str(two), "--epochs", "2", "--out", str(out)]
+    assert main(command) == 0
+    alone = TrainedNetwork.load(out).validation_accuracy
+    assert main([*command, "--start", str(first)]) == 0
+    assert TrainedNetwork.load(out).validation_accuracy > alone + 0.1
+    other = tmp_path / "other.yaml"
+    other.write_text(EXAMPLE.read_text().replace("out_channels: 16", "out_channels: 8"))
+    assert main(["train", str(other), "--start", str(first), "--out", str(tmp_path / "no")]) == 2
+    assert "of another network" in capsys.readouterr().err

@@ -181,3 +181,17 @@ def test_a_machine_settles_bfloat16_for_all_of_a_study(few, monkeypatch, tmp_pat
         assert TrainingChoices().settled(few) == TrainingChoices()  # small images are not faster
     monkeypatch.setattr(choices, "_CPUINFO", tmp_path / "none")
     assert not choices.fast_bfloat16()
+
+
+def test_batch_norms_are_estimated_on_all_batches_alike():
+    torch.manual_seed(0)
+    network = QuantNetwork(NETWORK, TERNARY)
+    batches = torch.randint(0, 256, (3, 50, 1, 8, 8))
+    network.quantise(batches[0], fold=False)
+    network.estimate_norms(batches)
+    assert not network.training
+    layer = network.weight_layers[0]
+    weight = layer.quantiser(layer.kept_weight())
+    with torch.no_grad():
+        sums = [layer.sums(network.input(batch), weight).mean(dim=(0, 2, 3)) for batch in batches]
+    torch.testing.assert_close(layer.batch_norm.running_mean, torch.stack(sums).mean(dim=0))
