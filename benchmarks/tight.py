@@ -149,7 +149,8 @@ def write_reference() -> None:
             print(f"{floor:,.0f} images/s, seed {seed}: {volume(front, floor):.3f}", flush=True)
         lines.append([f"{floor:g}", f"{volume(front, floor):.6f}", mean_estimates()])
     with REFERENCE.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([["floor", "hypervolume", "estimates"], *lines])
+        names = ["floor", "hypervolume", "estimates"]
+        csv.writer(file, lineterminator="\n").writerows([names, *lines])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
