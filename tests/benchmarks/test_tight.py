@@ -23,3 +23,10 @@ def test_every_floor_is_met_by_thousands_of_designs(
     assert row["feasible"] > 5_000
     assert row["hypervolume_share"] is not None, "make benchmarks/data/tight.csv anew"
     assert 0.93 < row["hypervolume_share"] <= 1.01
+
+
+def test_the_best_known_is_of_the_costs_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Narrow codes became cheaper once, which no mean over random designs showed."""
+    assert set(tight.best_known()) == set(tight.FLOORS)
+    monkeypatch.setattr("codesign.search.space.candidates.MOST_THRESHOLD_BITS", 1)
+    assert tight.best_known() == {}
