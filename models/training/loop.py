@@ -202,12 +202,13 @@ class _Run:
         """Estimate the batch norms' statistics anew, on changed training images.
 
         Weights of few bits flip in the first layer, whose inputs are not centred, so that running
-        statistics lag behind.
+        statistics lag behind. A shorter last batch is left out, as in training.
         """
         generator = torch.Generator().manual_seed(self.settings.seed * 100003 + epoch)
         chosen = torch.randperm(len(self.images), generator=generator)[:_NORM_IMAGES]
         images, _ = self.settings.augmentation.apply(self.images[chosen], generator)
-        self.network.estimate_norms(images.split(self.settings.batch_size))
+        size = min(self.settings.batch_size, len(images))
+        self.network.estimate_norms(images[: len(images) // size * size].split(size))
 
     @property
     def _steps(self) -> int:

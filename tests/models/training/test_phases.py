@@ -195,3 +195,12 @@ def test_batch_norms_are_estimated_on_all_batches_alike():
     with torch.no_grad():
         sums = [layer.sums(network.input(batch), weight).mean(dim=(0, 2, 3)) for batch in batches]
     torch.testing.assert_close(layer.batch_norm.running_mean, torch.stack(sums).mean(dim=0))
+
+
+def test_a_last_batch_of_one_image_is_left_out_of_the_statistics(few):
+    """A batch norm over a map of 1x1 has nothing to normalise one image by."""
+    whole = Conv2d(8, (8, 8), batch_norm=True, relu=True)
+    network = sequential("whole", (1, 8, 8), whole, Linear(10))
+    odd = dataclasses.replace(few, train=few.train.take(np.arange(33)))
+    how = dataclasses.replace(PHASES, batch_size=16)
+    assert len(train(network, TERNARY, odd, how).history) == PHASES.epochs
