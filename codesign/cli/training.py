@@ -42,15 +42,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         type=Path,
         metavar="FILE",
-        help="weights of codesign train, of a network for the same data whose answers are learned "
-        "beside the labels (default: labels alone)",
+        help="weights of codesign train, or a build folder, of a network for the same data whose "
+        "answers are learned beside the labels (default: labels alone)",
     )
     parser.add_argument(
         "--start",
         type=Path,
         metavar="FILE",
-        help="weights of codesign train that training goes on from: same layers, any bits; all "
-        "epochs are quantised then (default: random weights)",
+        help="weights of codesign train, or a build folder, that training goes on from: same "
+        "layers, any bits; all epochs are quantised then (default: random weights)",
     )
     options.boo(parser, default=0.0)
     pruned = parser.add_mutually_exclusive_group()
@@ -111,9 +111,10 @@ def run(
 
 
 def _weights(path: Path) -> TrainedNetwork:
+    """Load weights of ``train``, or a build folder's integers as weights that can be trained on."""
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
-    return TrainedNetwork.load(path)
+    return pipeline.thawed(path) if path.is_dir() else TrainedNetwork.load(path)
 
 
 @contextlib.contextmanager

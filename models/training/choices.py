@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_SHIFT = 256
 RECIPE = (
     "batch_size", "optimizer", "learning_rate", "weight_decay", "label_smoothing", "float_share",
-    "norm_share", "average_epochs", "bfloat16",
+    "norm_share", "quantised_rate_share", "average_epochs", "bfloat16",
 )  # fmt: skip
 """Choices about full trainings, which ``models.training.schedule`` checks."""
 STEPS_PER_EPOCH = 16
@@ -95,6 +95,8 @@ class TrainingChoices:
     """Share of full trainings' epochs in floating point (TrainSettings.float_share)."""
     norm_share: float | None = None
     """Share of full trainings' quantised epochs with batch norms (TrainSettings.norm_share)."""
+    quantised_rate_share: float | None = None
+    """Peak learning rate of full trainings' quantised phase, as a share of ``learning_rate``."""
     average_epochs: float | None = None
     """Epochs over which full trainings average weights (TrainSettings.average_epochs)."""
     bfloat16: bool | None = None

@@ -74,6 +74,7 @@ def train(
         settings = dataclasses.replace(settings, float_share=0.0)
     run = _Run(graph, quantisation, dataset, settings, checkpoint, start, teacher)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
+        speed.keep_memory()
         run.prepare()
         run.work(progress)
     return run.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import sysconfig
@@ -25,6 +26,9 @@ COMPILE_SECONDS = 70.0
 _PAYS = 2.0
 """Training time without compilation, in units of COMPILE_SECONDS, above which compiling saves time;
 compiled training is about 2.5 times as fast."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Options of glibc's mallopt(3): size of free memory, and of an allocation, in bytes, above which
+it is the system's again, and outside the heap."""
 
 
 def macs(graph: NetworkGraph) -> int:
@@ -85,6 +89,19 @@ def prepare(
         return logits.float()
 
     return rounded if settings.bfloat16 and not exact else forward
+
+
+def keep_memory() -> None:
+    """Have the process keep the memory of freed tensors, for those of the next step.
+
+    By default large ones go back to the system, which clears every page anew when it is used again:
+    15 to 22 % of a training step of 30 to 134 million products. Where malloc is not glibc's it
+    stays as it is.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            library.mallopt(option, 2**31 - 1)
 
 
 @contextlib.contextmanager

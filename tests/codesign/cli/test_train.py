@@ -123,3 +123,20 @@ def test_training_starts_from_weights_of_other_bits(sparse, tmp_path, capsys):
     other.write_text(EXAMPLE.read_text().replace("out_channels: 16", "out_channels: 8"))
     assert main(["train", str(other), "--start", str(first), "--out", str(tmp_path / "no")]) == 2
     assert "of another network" in capsys.readouterr().err
+
+
+def test_training_starts_from_the_integers_of_a_build(tmp_path, capsys):
+    """The first epoch's validation accuracy is that of the build, at hardly any learning rate."""
+    first, build, out = tmp_path / "first", tmp_path / "build", tmp_path / "out"
+    slow = tmp_path / "slow.yaml"
+    slow.write_text(EXAMPLE.read_text() + "training: {learning_rate: 1.0e-7}\n")
+    assert main(["train", str(EXAMPLE), "--epochs", "6", "--out", str(first)]) == 0
+    argv = ["build", str(EXAMPLE), "--weights", str(first), "--out", str(build)]
+    assert main(argv) == 0
+    command = ["train", str(slow), "--epochs", "2", "--out", str(out), "--start"]
+    assert main([*command, str(build)]) == 0
+    reached = TrainedNetwork.load(first).validation_accuracy
+    assert TrainedNetwork.load(out).validation_accuracy == pytest.approx(reached, abs=0.01)
+    capsys.readouterr()
+    assert main([*command, str(tmp_path)]) == 2
+    assert "design.yaml" in capsys.readouterr().err
