@@ -1,10 +1,10 @@
 """The integer network: the computation that hardware must reproduce, bit for bit.
 
 lower (from a graph, or a trained network, to integers), assemble (its structure), freeze (learned
-scales to integer multipliers and shifts), frozen (the same network in real values), network
-(IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a file holds),
-lookups (tables of activation functions), bits (zeros and ones of its weights), scaling (of weights
-from elsewhere), scores (accuracy with its interval, confusion matrix).
+scales to integer multipliers and shifts), thaw (the other way), frozen (the same network in real
+values), network (IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a
+file holds), lookups (tables of activation functions), bits (zeros and ones of its weights), scaling
+(of weights from elsewhere), scores (accuracy with its interval, confusion matrix).
 """
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "reference",
     "scaling",
     "scores",
+    "thaw",
 ]
