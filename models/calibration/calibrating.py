@@ -141,7 +141,7 @@ def _quantise_weights(network: QuantNetwork, real: Mapping[str, Tensor], levels:
 
 def _fit_scale(layer: WeightLayer, in_scale: Tensor, out_scale: Tensor | None) -> None:
     """Set a layer's weight scales, at which no multiplier needs rounding."""
-    layer.quantiser.fit(layer.kept_weight())
+    layer.quantiser.calibrate(layer.kept_weight())
     if out_scale is not None:
         factor = snapping(in_scale * layer.quantiser.scale / out_scale, layer.scale_bits)
         layer.quantiser.log_scale.add_(torch.log(factor))

@@ -137,7 +137,7 @@ def _with_weights(layer: WeightLayer, change: Change, values: Tensor) -> Tensor:
     if change.weight_bits:
         sparse, per_channel = change.sparsity is not None, not layer.last
         quantiser = WeightQuantiser(change.weight_bits, len(weight), per_channel, sparse)
-        quantiser.fit(weight)
+        quantiser.calibrate(weight)
         weight = quantiser(weight)
     bias = layer.bias + lack(layer, values, values, weight)
     out = layer.sums(values, weight) + bias[:, None, None]

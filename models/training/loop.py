@@ -43,7 +43,7 @@ Progress = Callable[[int, int, float, float, float], None]
 0..1, estimated seconds left)."""
 
 _CALIBRATION_IMAGES = 256
-"""Number of training images that the quantisers' first scales are set on."""
+"""Most training images that the quantisers' first scales are set on."""
 
 
 def train(
@@ -122,12 +122,16 @@ class _Run:
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         if self.start:
-            pixels = self.images[:: -(-len(self.images) // _CALIBRATION_IMAGES)]
-            self.network.take(self.start.network, pixels, self.settings.folded_from > 0)
+            norms = self.settings.folded_from > 0
+            self.network.take(self.start.network, self._calibration_images, norms)
         self.wanted: Tensor | None = None
         if self.teacher:
-            mirror = self.settings.augmentation.mirror
-            self.wanted = losses.teacher_logits(self.teacher.network, self.images, mirror)
+            self.wanted = losses.teacher_logits(
+                self.teacher.network,
+                self.images,
+                self.settings.augmentation.mirror,
+                self.settings.bfloat16,
+            )
         narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
@@ -157,7 +161,7 @@ class _Run:
         for epoch in range(first, settings.epochs):
             if epoch == settings.float_epochs and not self.network.quantised:
                 self._take_average()
-                self.network.quantise(self.images[:_CALIBRATION_IMAGES], epoch == folded_from)
+                self.network.quantise(self._calibration_images, epoch == folded_from)
                 self._start_phase()
             elif epoch == folded_from and not self.network.folded:
                 self._take_average()
@@ -187,6 +191,11 @@ class _Run:
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
         steps = 0.0 if self.settings.pruning else self.settings.average_epochs * self._steps
         self.average = Average(self.network, steps) if steps > 1 else None
+
+    @property
+    def _calibration_images(self) -> Tensor:
+        """Images from the whole training part: pictures read by folder lie class by class."""
+        return self.images[:: -(-len(self.images) // _CALIBRATION_IMAGES)]
 
     @property
     def judged(self) -> QuantNetwork:

@@ -101,14 +101,17 @@ def mixed(loss: Tensor, logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def teacher_logits(teacher: QuantNetwork, images: Tensor, mirror: bool) -> Tensor:
+def teacher_logits(
+    teacher: QuantNetwork, images: Tensor, mirror: bool, bfloat16: bool = False
+) -> Tensor:
     """Return a teacher's logits (1 or 2, n, classes) for all ``images``, and mirrored if asked.
 
     They are computed once and stand for every change of an image but mirroring. images: uint8
-    (n, C, H, W). The teacher is left in eval mode.
+    (n, C, H, W). bfloat16: round products so, which is ten times as fast where the CPU has them.
+    The teacher is left in eval mode.
     """
     teacher.eval()
     kinds = [images, images.flip(3)] if mirror else [images]
-    return torch.stack(
-        [torch.cat([teacher(batch) for batch in kind.split(TEACHER_BATCH)]) for kind in kinds]
-    )
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        found = [[teacher(batch) for batch in kind.split(TEACHER_BATCH)] for kind in kinds]
+    return torch.stack([torch.cat(batches).float() for batches in found])
