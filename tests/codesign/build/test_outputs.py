@@ -16,6 +16,7 @@ from models.importing import folder
 from models.integer import files
 from models.integer.parts import split
 from sim import driver
+from sim.folder import read_loadable
 from tests.codesign.build.test_imported import NPU, answer
 from tests.models.importing.onnx_models import node, write
 from tests.models.importing.outputs.heads import Heads
@@ -173,7 +174,7 @@ def test_the_driver_gives_every_output_by_its_name(
     answer(capsys, "build", net, "--npu", net.parent / "npu.yaml", "--images", 1, "--out", out)
     stored = files.load(out / "network.npz")
     assert [part.name for part in stored.parts] == NAMES
-    layout = driver.read_loadable(out).output
+    layout = read_loadable(out).output
     _, given = values(net, 3)
     found = built.load(net)
     logits = found.logits(found.input_range.levels(values(net, 3)[0])).astype(np.int32)
