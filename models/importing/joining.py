@@ -18,8 +18,11 @@ MOST_MORE = 255
 """Most rows or columns of zeros that one layer adds."""
 
 
-def concatenated(walk: Walk, parts: Sequence[Stage]) -> Stage:
-    """Return the concatenation of stages, codes as they are: their grids may differ."""
+def concatenated(walk: Walk, parts: Sequence[Stage], zero: int) -> Stage:
+    """Return the concatenation of stages, codes as they are: their grids may differ.
+
+    zero: the code that then stands for the zero point.
+    """
     copies = {
         part.name: Stage(walk.unused(f"{NAME}_input"), "scale", (part.name,), part.shape,
                          grid=part.grid)
@@ -32,9 +35,8 @@ def concatenated(walk: Walk, parts: Sequence[Stage]) -> Stage:
     made = Stage(walk.unused(f"{NAME}_joined"), "concat", names, shape, closed=True)
     grids = [part.grid for part in parts if part.grid]
     if grids:
-        zeros = {grid.zero_point for grid in grids}
         made.grid = grids[0] if all(same_grid(grid, grids[0]) for grid in grids) else Grid(
-            1.0, zeros.pop() if len(zeros) == 1 else 0, max(grid.bits for grid in grids),
+            1.0, zero, max(grid.bits for grid in grids),
             any(grid.signed for grid in grids),
         )  # fmt: skip
     walk.add(made)

@@ -156,14 +156,17 @@ def _layer(walk: Walk, blocks: Sequence[_Block], quantised: bool) -> Stage:
     axes = [_windows(blocks, axis) for axis in (0, 1)]
     window, before, after, sides, places = ((a, b) for a, b in zip(*axes, strict=True))
     sources = list({block.source.name: block.source for block in blocks}.values())
-    zeros = {source.grid.zero_point for source in sources if source.grid}
     pads = (*before, *after)
-    if len(zeros) > 1 and any(pads):  # a padding of codes that differ cannot be the layer's own
+    # A padding is one code: that of 0 in what padded windows read.
+    padded = [block.source.grid for block in blocks
+              if block.source is not block.stage and any(block.stage.pads)]  # fmt: skip
+    zeros = {grid.zero_point for grid in padded if grid}
+    if len(zeros) > 1 and any(pads):
         large = (before[0] + sides[0] + after[0], before[1] + sides[1] + after[1])
         parts, pads = [enlarged(walk, one, large, before) for one in sources], (0, 0, 0, 0)
     else:
         parts = [enlarged(walk, source, sides, (0, 0)) for source in sources]
-    joined = parts[0] if len(parts) == 1 else concatenated(walk, parts)
+    joined = parts[0] if len(parts) == 1 else concatenated(walk, parts, max(zeros, default=0))
     starts = dict(zip((source.name for source in sources), _starts(sources), strict=True))
     single = window == (1, 1) and all(block.source is block.stage for block in blocks)
     found = []
@@ -240,7 +243,8 @@ def _numbers(block: _Block, kernel: Kernel, grid: Grid | None) -> tuple[Any, ...
     codes, units = (np.zeros(count, np.int64), np.zeros(count))
     if stage.bias_codes is not None and not copies:
         codes, units = stage.bias_codes
-    scaled = Kernel(kernel.values * (own.scale / grid.scale), kernel.codes, unit / grid.scale)
+    scale = unit / grid.scale
+    scaled = Kernel(kernel.codes * scale[:, None, None, None], kernel.codes, scale)
     return scaled, gain, bias + moved * unit * gain, codes + moved, units
 
 

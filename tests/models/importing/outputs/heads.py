@@ -19,8 +19,8 @@ class Heads:
         self.count = 0
         self.outputs: list[str] = []
         """Names of outputs."""
-        self.scales: dict[str, tuple[float, int]] = {}
-        """Of the codes of each tensor that a layer reads."""
+        self.scales: dict[str, float] = {}
+        """Real value of a code of each tensor that a layer reads."""
 
     def named(self, kind: str) -> str:
         self.count += 1
@@ -31,13 +31,13 @@ class Heads:
             return name
         scale = (high - low) / 255
         found = self.q.rounded(name, scale, min(max(round(-low / scale), 0), 255) - 128)
-        self.scales[found] = (scale, 0)
+        self.scales[found] = scale
         return found
 
     def weights(self, name: str, shape: list[int], source: str) -> list[str]:
         """Weights of which a sum of products has the size of what it reads."""
         if self.quantised:
-            return self.q.weights(name, shape, self.scales[source][0])
+            return self.q.weights(name, shape, self.scales[source])
         rng, taps = self.q.rng, np.prod(shape[1:])
         self.q.constants |= {
             f"{name}_w": rng.normal(0, taps**-0.5, shape).astype(np.float32),
@@ -91,12 +91,13 @@ class Heads:
 
 
 def heads(seed: int, *, quantised: bool) -> Any:
-    """A trunk of two convolutions, of even or odd size, and two or three heads of any kinds."""
+    """A trunk of two convolutions, and two or three heads of any kinds."""
     h = Heads(seed, quantised=quantised)
     width = h.draw.choice([4, 6])
     x = h.rounded("x", -3.0, 3.2)
     first = h.relu(h.conv(x, 3, width))
-    trunk = h.relu(h.conv(first, width, width, stride=h.draw.choice([1, 2])))
+    trunk = h.conv(first, width, width, stride=h.draw.choice([1, 2]))
+    trunk = h.relu(trunk) if h.draw.random() < 0.5 else h.rounded(trunk, -7.0, 5.0)
     kinds = ["class", "class", "map", "map", "wide", "strided", "relu", "trunk", "half", "softmax"]
     chosen = h.draw.sample(kinds, h.draw.choice([2, 3]))
     feature = h.pooled(trunk)

@@ -144,7 +144,7 @@ def test_exports_have_the_outputs_by_name(tmp_path: Path) -> None:
         back += 1
         for name, value in ours(again, x).items():
             assert np.allclose(value, wanted[name], rtol=1e-6, atol=1e-9)
-    assert back >= len(SEEDS) / 4
+    assert back >= 5
 
 
 def test_real_values_do_not_say_codes_of_several_scales_side_by_side(tmp_path: Path) -> None:
