@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from models.errors import ModelError
 from models.importing.mapping.moves import MOVES, SAME
 from models.importing.readers.foreign import ForeignGraph, Node, in_order
 from models.importing.readers.table import Row, Table
@@ -20,6 +21,8 @@ OPERATORS = (*ORDERED, "ArgMax", "TopK")
 _BETWEEN = (*MOVES, *SAME, "Quantise", "Dequantise")
 _LENGTHS = ("ReduceL2", "ReduceL1", "Clip", "Max", "Add", "Expand", "Shape", *_BETWEEN)
 """Operators between a vector and its length, by which the host divides."""
+MOST_OUTPUTS = 64
+"""Most outputs of a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +40,14 @@ class Tail:
 def tails(graph: ForeignGraph) -> list[Tail]:
     """Return the tail of each output of a graph, in the file's order.
 
-    Nodes whose results the rest of the network reads, too, are not left to the host.
+    Nodes whose results the rest of the network reads, too, are not left to the host. Raises
+    ModelError for more than MOST_OUTPUTS.
     """
+    if len(graph.outputs) > MOST_OUTPUTS:
+        raise ModelError(
+            f"the network has {len(graph.outputs)} outputs, more than {MOST_OUTPUTS}; import the "
+            "part before them (--partition)"
+        )
     makers = {name: node for node in graph.nodes for name in node.outputs}
     found = [_tail(graph, makers, name) for name in dict.fromkeys(graph.outputs)]
     while True:

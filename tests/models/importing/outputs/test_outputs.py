@@ -21,7 +21,7 @@ from models.integer import reference  # noqa: E402
 from models.integer.network import ConcatLayer  # noqa: E402
 from models.integer.parts import split  # noqa: E402
 from models.quantisation.plan import Quantisation  # noqa: E402
-from tests.models.importing.onnx_models import write  # noqa: E402
+from tests.models.importing.onnx_models import QONNX, model, node, scalar, write  # noqa: E402
 from tests.models.importing.outputs.heads import heads  # noqa: E402
 
 SEEDS = range(40)
@@ -55,10 +55,10 @@ def read(path: Path) -> Any:
 
 def without_softmax(made: Any) -> Any:
     """The model with the tensors that the NPU gives as outputs."""
-    for node in made.graph.node:
-        if node.op_type == "Softmax":
-            (output,) = (one for one in made.graph.output if one.name == node.output[0])
-            output.name = node.input[0]
+    for each in made.graph.node:
+        if each.op_type == "Softmax":
+            (output,) = (one for one in made.graph.output if one.name == each.output[0])
+            output.name = each.input[0]
     return made
 
 
@@ -161,3 +161,33 @@ def test_real_values_do_not_say_codes_of_several_scales_side_by_side(tmp_path: P
         else:
             export.onnx_bytes(network, "qonnx")
     assert min(said["True"], said["False"]) >= 5
+
+
+def test_codes_of_few_and_of_many_bits_are_outputs_side_by_side(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    constants: dict[str, Any] = {
+        "s8": scalar(0.05), "s4": scalar(0.5), "ws": scalar(0.02), "z": scalar(0),
+        "b8": scalar(8), "b4": scalar(4), "w": rng.normal(0, 0.5, (4, 3, 3, 3)).astype("f4"),
+        "v": rng.normal(0, 0.5, (3, 4, 1, 1)).astype("f4"),
+        "u": rng.normal(0, 0.5, (2, 4, 1, 1)).astype("f4"),
+    }  # fmt: skip
+
+    def quant(source: str, scale: str, bits: str, out: str, signed: int = 1) -> Any:
+        return node("Quant", [source, scale, "z", bits], [out], out, domain=QONNX, signed=signed,
+                    narrow=0, rounding_mode="ROUND")  # fmt: skip
+
+    nodes = [
+        quant("x", "s8", "b8", "xq"), quant("w", "ws", "b8", "wq"),
+        node("Conv", ["xq", "wq"], ["a"], "a"), quant("a", "s8", "b8", "aq"),
+        quant("v", "ws", "b8", "vq"), node("Conv", ["aq", "vq"], ["m"], "m"),
+        quant("m", "s4", "b4", "few"), quant("u", "ws", "b8", "uq"),
+        node("Conv", ["aq", "uq"], ["n"], "n"), quant("n", "s8", "b8", "many", 0),
+    ]  # fmt: skip
+    made = model(nodes, constants, out="few")
+    made.graph.output.add().name = "many"
+    found, x = read(write(tmp_path / "net.onnx", made)), images(0)
+    together = ours(found, x)
+    for name in ("few", "many"):
+        alone = read(write(tmp_path / "one.onnx", model(nodes, constants, out=name)))
+        assert np.array_equal(together[name], ours(alone, x)[name])
+        assert np.ptp(together[name]) > 5

@@ -11,6 +11,7 @@ import pytest
 
 from models.errors import ModelError
 from models.importing import imports, programs
+from models.importing.mapping import host
 from tests.models.importing.onnx_models import model, node, write
 from tests.models.importing.outputs.heads import Heads
 
@@ -85,6 +86,15 @@ def test_a_network_of_inputs_and_constants_alone_computes_nothing(tmp_path: Path
     nodes = [node("Identity", ["x"], ["a"], "same"), node("Identity", ["one"], ["b"], "same2")]
     made = named(model(nodes, constants, out="a"), "b")
     with pytest.raises(ModelError, match="computes nothing of its input"):
+        imports.read(write(tmp_path / "m.onnx", made))
+
+
+def test_more_outputs_than_any_network_has_are_refused(tmp_path: Path) -> None:
+    names = [f"y{i}" for i in range(host.MOST_OUTPUTS + 1)]
+    nodes = [node("Conv", ["x", "w"], ["a"], "conv")]
+    nodes += [node("Relu", ["a"], [name], name) for name in names]
+    made = named(model(nodes, {"w": np.ones((2, 3, 1, 1), np.float32)}, out="y0"), *names[1:])
+    with pytest.raises(ModelError, match="65 outputs, more than 64"):
         imports.read(write(tmp_path / "m.onnx", made))
 
 
