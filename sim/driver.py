@@ -29,6 +29,7 @@ from .layout import (
     packets,
     quantise,
     real,
+    split,
     to_images,
     unpack_logits,
 )
@@ -79,10 +80,15 @@ class Stream(Protocol):
 
 
 class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
-    """Classes and logits of images: ``classes, logits = prediction``. Made by ``Npu.predict``."""
+    """Classes and logits of images: ``classes, logits = prediction``. Made by ``Npu.predict``.
+
+    An imported network of several outputs has no classes: ``classes`` and ``names`` are empty.
+    """
 
     names: list[str]
     """Name of the class of each image, in the order of ``classes``."""
+    outputs: dict[str, NDArray[np.float64]]
+    """Each output of the network by its name, as real values (n, ...)."""
 
     @classmethod
     def of(
@@ -93,15 +99,19 @@ class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
         The first of equal logits wins. output: layout of the logits, whose ``scale`` may differ
         between channels. class_names: one for each class number.
         """
+        values = real(output, logits)
         several = not isinstance(output["scale"], (int, float))
-        classes = np.argmax(real(output, logits) if several else logits, axis=1)
+        classes = np.argmax(values if several else logits, axis=1)
+        if "parts" in output:  # values of different outputs are not to be compared
+            classes = classes[:0]
         made = cls((classes, logits))
         made.names = [class_names[index] for index in classes]
+        made.outputs = split(output, values)
         return made
 
     @property
     def classes(self) -> NDArray[np.int64]:
-        """Class numbers, int64 (n,)."""
+        """Class numbers, int64 (n,), or (0,) of a network of several outputs."""
         return self[0]
 
     @property

@@ -201,6 +201,24 @@ def real(layout: Layout, outputs: NDArray[np.int32]) -> NDArray[np.float64]:
     return values
 
 
+def split(layout: Layout, outputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return each of a network's outputs by its name, of the values of all (n, classes).
+
+    layout: ``output`` of program.json; of one without ``parts`` that is the only one, by the name
+    of its tensor, (n, classes). Others are (n, ...) with their own shapes, whose leading 1 stands
+    for the image.
+    """
+    if "parts" not in layout:
+        return {layout["name"]: outputs}
+    found, start = {}, 0
+    for part in layout["parts"]:
+        size, shape = int(np.prod(part["shape"])), list(part["shape"])
+        shape = shape[1:] if shape[:1] == [1] else shape
+        found[part["name"]] = outputs[:, start : start + size].reshape(len(outputs), *shape)
+        start += size
+    return found
+
+
 def _ordered(layout: Layout, values: NDArray[Any]) -> NDArray[Any]:
     """Return values of channels, rows and columns in the order of the layout's outputs."""
     return values[np.asarray(layout["order"])] if "order" in layout else values

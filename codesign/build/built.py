@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,32 @@ class BuiltNetwork:
         return shares
 
     def check_classes(self) -> None:
-        """Raise UserError where the network's outputs are a map, and so no classes of its input."""
-        channels, rows, columns = self.network.output.shape
-        if rows * columns > 1 and (channels > 1 or min(rows, columns) > 1):
+        """Raise UserError where the outputs are several, or a map: no classes of the input."""
+        parts = self.network.parts
+        if len(parts) > 1:
             raise UserError(
-                f"network {self.network.name}: its output is a map of {channels} x {rows} x "
-                f"{columns}, not one value for each class of an image, so no data set has answers "
-                "for it; codesign build (without --dataset), verify and export take the network"
+                f"network {self.network.name} has several outputs "
+                f"({', '.join(quoted(part.name) for part in parts)}), and a data set has one class "
+                "for each image: say which one that is (codesign evaluate --output NAME)"
             )
+        shape = parts[0].shape if parts else self.network.output.shape
+        if sum(side > 1 for side in shape) > 1:
+            raise UserError(
+                f"network {self.network.name}: its output is a map of "
+                f"{' x '.join(map(str, shape))}, not one value for each class of an image, so no "
+                "data set has answers for it; codesign build (without --dataset), verify and "
+                "export take the network"
+            )
+
+    def chosen(self, output: str | None) -> BuiltNetwork:
+        """Return the network with one of several outputs alone, its classes numbered.
+
+        output: its name; None: the network as it is. Raises ModelError for another name.
+        """
+        if output is None:
+            return self
+        network = self.network.only(output)
+        return dataclasses.replace(self, network=network, classes=numbered(network))
 
     def named(self) -> str:
         """Return the class names for a message, the first of many and the number of the rest."""
@@ -131,14 +150,18 @@ def load(folder: Path) -> BuiltNetwork:
 
 
 def of_network(found: NetworkFolder, network: IntegerNetwork) -> BuiltNetwork:
-    """Return the network of a network folder, its classes numbered. Raises UserError.
+    """Return the network of a network folder, its classes numbered.
 
-    That is for an input or output whose values lie in an order of their own.
+    Raises UserError for an input whose values lie in an order of their own.
     """
-    imported.check_output(found.output)
-    classes = tuple(map(str, range(network.classes)))
+    classes = numbered(network)
     mapping = imported.input_range(found.input)
     return BuiltNetwork(network, classes, mapping, None, npu_file.CLOCK_MHZ, found.pixels)
+
+
+def numbered(network: IntegerNetwork) -> tuple[str, ...]:
+    """Return names for a network's classes: their numbers."""
+    return tuple(map(str, range(network.classes)))
 
 
 def check_memories(folder: Path, npu: NpuConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from codesign.build import imported, npu_file, other_data
-from codesign.build.built import BuiltNetwork
+from codesign.build.built import BuiltNetwork, numbered
 from codesign.build.evaluation import TEST, Evaluation
 from codesign.build.floating import Subject
 from codesign.design import DatasetSpec
 from models.data.datasets import Progress
 from models.data.values import PIXEL_HIGH, PIXELS, are_pixels
-from models.importing.ends import array_notes, pixel_notes
+from models.importing.ends import array_notes, joined_order, pixel_notes
 from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
 from models.integer.scores import Scores
@@ -72,18 +73,28 @@ def of_float(subject: Subject, quantisation: Quantisation) -> Stage:
 
 
 def evaluate(
-    found: NetworkFolder, spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None
+    found: NetworkFolder,
+    spec: DatasetSpec,
+    data_dir: Path | None,
+    progress: Progress | None = None,
+    output: str | None = None,
 ) -> Evaluation:
     """Run the float network of a folder on a data set, whose values it takes unrounded.
 
-    Arguments and errors: as for other_data.load.
+    output: the one of several outputs that is the class. Other arguments and errors: as for
+    other_data.load; ModelError for an output that it has not.
     """
     from models.calibration import loading  # torch takes seconds to import
 
     assert found.floating is not None
-    imported.check_output(found.output)
     blank = shape_only(found.floating.graph, Quantisation(), 8)
-    classes = tuple(map(str, range(blank.classes)))
+    if output is None:
+        imported.check_output(found)
+    else:
+        parts = tuple(end.part for end in found.outputs) if len(found.outputs) > 1 else ()
+        blank = dataclasses.replace(blank, order=joined_order(found.outputs), parts=parts)
+        blank = blank.only(output)
+    classes = numbered(blank)
     network = BuiltNetwork(blank, classes, PIXELS, None, npu_file.CLOCK_MHZ, found.pixels)
     data = other_data.given(network, spec, data_dir, progress)
     channels = blank.tensors[blank.input].shape[0]
@@ -94,7 +105,7 @@ def evaluate(
         low, high = (np.broadcast_to(np.array(end), channels) for end in (pixels.low, pixels.high))
         gain, offset = gain * (high - low) / PIXEL_HIGH, gain * low + offset
         assumed = pixel_notes(found.pixels)
-    answers = loading.answers(found.floating, data.part.values, gain, offset)
+    answers = loading.answers(found.floating, data.part.values, gain, offset, blank.order)
     scores = Scores.of(answers, data.part.labels, len(classes))
     notes = (*data.notes, *assumed, "the network is in floating point")
     return other_data.judged(scores, classes, notes, whole=data.whole)

@@ -165,7 +165,7 @@ def prepare(
     ModelError for data of another shape or other classes.
     """
     assert found.floating is not None
-    imported.check_output(found.output)
+    imported.check_output(found)
     dataset = pipeline.load_data(spec, data_dir, seed, progress)
     check_match(found.floating.graph, dataset)
     values = dataset.input_range

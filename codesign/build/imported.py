@@ -21,8 +21,9 @@ from codesign.results import UserError
 from models.data.values import InputRange
 from models.files import yaml_io
 from models.files.nodes import build
+from models.files.reading import quoted
 from models.importing import folder
-from models.importing.ends import InputEnd, OutputEnd
+from models.importing.ends import InputEnd
 from models.importing.folder import NetworkFolder
 from models.importing.imports import Source
 from models.integer.network import IntegerNetwork
@@ -138,8 +139,16 @@ def check_input(end: InputEnd) -> None:
         raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
 
 
-def check_output(end: OutputEnd) -> None:
-    """Raise UserError for outputs that are no classes in their order."""
+def check_output(found: NetworkFolder) -> None:
+    """Raise UserError for several outputs, and for one that is no classes in their order."""
+    if len(found.outputs) > 1:
+        names = ", ".join(quoted(end.part.name) for end in found.outputs)
+        raise UserError(
+            f"network {found.name} has several outputs ({names}), and a data set has one class for "
+            "each image; a float network of several is imported and estimated, and codesign "
+            "evaluate --output NAME tells how good one of them is"
+        )
+    end = found.output
     if end.order is not None:
         raise UserError(f"output {end.name}: its values lie otherwise than those of the last layer")
 

@@ -47,18 +47,21 @@ def answers(
     values: NDArray[Any],
     gain: NDArray[np.float64],
     offset: NDArray[np.float64],
+    order: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Return the number of the largest output, int64 (n,), for any values of the float network.
 
     values: numbers (n, channels, rows, columns), which become ``gain * value + offset`` by channel.
-    Raises ModelError as ``load`` does.
+    order: positions of the outputs that count, in the last layer's; None for all. Raises
+    ModelError as ``load`` does.
     """
     network = load(floating, Quantisation())
     along = (1, -1, 1, 1)
     factor, start = (torch.from_numpy(each).float().reshape(along) for each in (gain, offset))
 
     def forward(batch: Tensor) -> Tensor:
-        return network.tensors_from(batch.float() * factor + start)[network.output_name].flatten(1)
+        found = network.tensors_from(batch.float() * factor + start)[network.output_name].flatten(1)
+        return found if order is None else found[:, torch.from_numpy(order)]
 
     return trained.answers(forward, values)
 

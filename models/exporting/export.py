@@ -6,6 +6,8 @@ import importlib
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from models.errors import ModelError
 from models.exporting.dialects import Dialect, is_pool_alone, pooled
 from models.exporting.plain import Plain
@@ -18,14 +20,15 @@ FORMATS: Mapping[str, Callable[[IntegerNetwork, Sketch], Dialect]] = {
 }  # fmt: skip
 """Format of a file -> its dialect."""
 OUTPUT = "y"
-"""Name of the file's output, (images, classes) in float32."""
+"""Name of an only output, (images, classes) in float32."""
 
 
 def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
     """Return the file of an integer network, in one of FORMATS; equal networks give equal bytes.
 
     Its input ``x`` (images, channels, rows, columns) holds real values of the input tensor, which
-    become codes as ``round(x / scale) + zero_point``. Its output is accumulators times their scale.
+    become codes as ``round(x / scale) + zero_point``. Its output is accumulators times their scale;
+    several have their names and shapes in the file that was imported.
     Raises ModelError for a network that the format cannot say.
     """
     try:
@@ -55,14 +58,30 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
             dialect.layer(layer, result)
             if layer.pool:
                 dialect.pool(result, layer.output, **pooled(network, layer, alone=False))
-    last = network.layers[-1]
-    if network.order is None:
-        sketch.node("Flatten", [last.output], OUTPUT, axis=1)
-    else:
-        flat = sketch.node("Flatten", [last.output], f"{last.output}/flat", axis=1)
-        sketch.node("Gather", [flat, sketch.constant(network.order)], OUTPUT, axis=1)
+    outputs = _outputs(network, sketch)
     shape = network.tensors[network.input].shape
-    return sketch.content(network.name, ("images", *shape), OUTPUT, _text(network, shape))
+    return sketch.content(network.name, ("images", *shape), outputs, _text(network, shape))
+
+
+def _outputs(network: IntegerNetwork, sketch: Sketch) -> list[str]:
+    """Write the nodes that lay the last layer's values out, and return the outputs' names."""
+    last = network.layers[-1].output
+    if network.order is None and not network.parts:
+        return [sketch.node("Flatten", [last], OUTPUT, axis=1)]
+    flat = sketch.node("Flatten", [last], f"{last}/flat", axis=1)
+    order = np.arange(network.classes) if network.order is None else network.order
+    if not network.parts:
+        return [sketch.node("Gather", [flat, sketch.constant(order)], OUTPUT, axis=1)]
+    sketch.free([part.name for part in network.parts])
+    flat, start = sketch.nodes[-1].output[0], 0
+    for number, part in enumerate(network.parts):
+        own = sketch.constant(order[start : start + part.size])
+        start += part.size
+        values = sketch.node("Gather", [flat, own], f"{OUTPUT}/{number}", axis=1)
+        sides = part.shape[1:] if part.shape[:1] == (1,) else part.shape
+        shape = sketch.constant(np.array([-1, *sides], np.int64))
+        sketch.node("Reshape", [values, shape], part.name)
+    return [part.name for part in network.parts]
 
 
 def input_ends(network: IntegerNetwork) -> tuple[float, float]:

@@ -53,6 +53,12 @@ class Qonnx:
         self.sketch.node("MaxPool", [source], output, **attributes)
 
     def concat(self, inputs: tuple[str, ...], output: str) -> None:
+        specs = [self.network.tensors[name] for name in (*inputs, output)]
+        if len({(spec.step, spec.zero_point) for spec in specs}) > 1:
+            raise ModelError(
+                f"layer {output}: joins codes of several scales or zero points, which real values "
+                "do not say; export it as onnx"
+            )
         self.sketch.node("Concat", inputs, output, axis=1)
 
     def _rounded(self, value: str, spec: TensorSpec, output: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.errors import ModelError
+
 if TYPE_CHECKING:
     import onnx
 
@@ -14,6 +16,8 @@ OPSET = 17
 """Version of ONNX's operators that is written."""
 IR_VERSION = 8
 """Version of the file format that goes with it."""
+INPUT = "x"
+"""Name of the file's input."""
 QONNX = "qonnx.custom_op.general"
 """Domain of QONNX's operators."""
 
@@ -51,16 +55,36 @@ class Sketch:
         )
         return output
 
-    def content(self, name: str, shape: Sequence[int | str], output: str, text: str) -> bytes:
-        """Return the file: one float input ``x`` of a shape, one output, ``text`` as its doc."""
+    def free(self, names: Sequence[str]) -> None:
+        """Give tensors that are called like outputs to come another name.
+
+        Raises ModelError for the name of the file's input.
+        """
+        if INPUT in names:
+            raise ModelError(f"an output is called {INPUT}, as the file's input: rename it there")
+        taken = set(names)
+        for each in self.nodes:
+            for part in (each.input, each.output):
+                part[:] = [f"{one}/inner" if one in taken else one for one in part]
+        for constant in self.constants:
+            if constant.name in taken:
+                constant.name = f"{constant.name}/inner"
+        self._known = {
+            key: f"{one}/inner" if one in taken else one for key, one in self._known.items()
+        }
+
+    def content(
+        self, name: str, shape: Sequence[int | str], outputs: Sequence[str], text: str
+    ) -> bytes:
+        """Return the file: one float input ``x`` of a shape, outputs, ``text`` as its doc."""
         from onnx import TensorProto, helper
 
         domains = {node.domain for node in self.nodes} - {""}
         graph = helper.make_graph(
             self.nodes,
             name,
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, list(shape))],
+            [helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in outputs],
             self.constants,
             doc_string=text,
         )

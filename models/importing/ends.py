@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from models.errors import ModelError
 from models.graph.layers import Shape
 from models.importing.mapping.walk import INPUT, Walk
 from models.importing.readers.foreign import Grid, Ints
+from models.integer.parts import OutputPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +80,10 @@ def array_notes(pixels: InputRange | None, bright: bool) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class OutputEnd:
-    """The network's output: ``y = scale * result``, and its shape in the file.
+    """An output of the network: ``y = scale * result``, and its shape in the file.
 
-    Made by ``ends``. order: flat position in our output of each value of the file's, None if they
-    lie alike.
+    Made by ``ends``. name: of the tensor that the NPU gives. order: flat position in our last
+    tensor of each value, None if they lie alike.
     """
 
     name: str
@@ -89,13 +91,20 @@ class OutputEnd:
     grid: Grid | None
     """Codes that the file rounds its output to; None if it does not."""
     order: Ints | None = None
+    file_output: str = ""
+    """The output of the file, ``name`` itself or what the host computes of it; its users' name."""
+
+    @property
+    def part(self) -> OutputPart:
+        """The output as a part of an integer network's."""
+        return OutputPart(self.file_output or self.name, self.file_shape)
 
 
-def ends(found: Walk, output: str) -> tuple[InputEnd, OutputEnd]:
-    """Return both ends of a network; output: name of its last tensor in the file."""
+def input_end(found: Walk) -> InputEnd:
+    """Return the input's end of a network."""
     stage = found.stages[INPUT]
     ((name, shape),) = found.graph.inputs.items()
-    first = InputEnd(
+    return InputEnd(
         name,
         shape,
         stage.shape,
@@ -104,11 +113,31 @@ def ends(found: Walk, output: str) -> tuple[InputEnd, OutputEnd]:
         stage.grid,
         _unless_straight(found.input_order, stage.shape),
     )
-    value = found.values[output]
-    index = found.index(value)
-    last = found.stages[value.stage]
-    order = _unless_straight(index.ravel(), last.shape)
-    return first, OutputEnd(output, index.shape, last.grid, order)
+
+
+def output_ends(
+    found: Walk, outputs: Sequence[tuple[str, str]], grids: Mapping[str, Grid | None]
+) -> tuple[OutputEnd, ...]:
+    """Return the ends of all outputs, which lie in one stage.
+
+    outputs: of each its name in the file, and the tensor that the NPU gives. grids: of tensors. The
+    order of an only output is None if it is that of the stage; several all have one.
+    """
+    made = []
+    for output, tensor in outputs:
+        value = found.values[tensor]
+        index = found.index(value)
+        order: Ints | None = index.ravel()
+        if len(outputs) == 1:
+            order = _unless_straight(order, found.stages[value.stage].shape)
+        made.append(OutputEnd(tensor, index.shape, grids[tensor], order, output))
+    return tuple(made)
+
+
+def joined_order(ends: Sequence[OutputEnd]) -> Ints | None:
+    """Return the positions of all outputs' values in turn; None for one that lies straight."""
+    orders = [end.order for end in ends if end.order is not None]
+    return np.concatenate(orders) if orders else None
 
 
 def _unless_straight(order: Ints | None, shape: Shape) -> Ints | None:

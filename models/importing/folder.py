@@ -12,12 +12,11 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.data.values import InputRange
 from models.errors import ModelError
@@ -26,12 +25,11 @@ from models.files.folders import Earlier
 from models.files.nodes import Node, build
 from models.files.reading import FileError, escaped, max_memory, quoted, read_bytes
 from models.files.writing import npz_bytes
-from models.graph.layers import Shape
 from models.graph.yaml import graph_items, read_graph
-from models.importing.ends import InputEnd, OutputEnd
+from models.importing import stored_ends
+from models.importing.ends import InputEnd, OutputEnd, joined_order
 from models.importing.floating import FloatNetwork
 from models.importing.imports import Imported, Source
-from models.importing.readers.foreign import Grid
 from models.importing.readers.table import RefusedRow, Row, Table
 from models.integer import files as integer_files
 from models.integer.network import IntegerNetwork
@@ -53,11 +51,19 @@ class NetworkFolder:
     name: str
     source: Source
     input: InputEnd
-    output: OutputEnd
+    outputs: tuple[OutputEnd, ...]
     integer: IntegerNetwork | None
     floating: FloatNetwork | None
     pixels: InputRange | None = None
     """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
+
+    @property
+    def output(self) -> OutputEnd:
+        """The only output's end. Raises ModelError for a network of several."""
+        if len(self.outputs) != 1:
+            names = ", ".join(quoted(end.part.name) for end in self.outputs)
+            raise ModelError(f"network {self.name} has several outputs: {names}")
+        return self.outputs[0]
 
 
 def save(found: Imported, folder: Path) -> dict[str, str]:
@@ -67,17 +73,17 @@ def save(found: Imported, folder: Path) -> dict[str, str]:
     changed since is kept under another name. Returns the latter: name before -> name now. Raises
     ModelError for what is not wholly imported, FileError as check_free does, OSError.
     """
-    if found.input is None or found.output is None or not (found.integer or found.floating):
+    if found.input is None or not found.outputs or not (found.integer or found.floating):
         raise ModelError(f"{found.name} is not wholly imported")
     earlier = check_free(folder)
-    files = _contents(found, found.input, found.output)
-    header = _header(found, found.input, found.output)
+    files = _contents(found, found.input, found.outputs)
+    header = _header(found, found.input, found.outputs)
     header["sha256"] = {name: _sha256(data) for name, data in files.items()}
     files[NETWORK] = json_io.text(header).encode()
     return folders.write(files, folder, earlier)
 
 
-def _contents(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, bytes]:
+def _contents(found: Imported, first: InputEnd, last: Sequence[OutputEnd]) -> dict[str, bytes]:
     """Return the content of all files but the header, by name."""
     files = {}
     if found.integer:
@@ -86,7 +92,7 @@ def _contents(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, by
         text = yaml_io.dump({"network": graph_items(found.floating.graph)})
         files[GRAPH] = text.encode()
         files[WEIGHTS] = npz_bytes(found.floating.weights)
-    orders = {"input": first.order, "output": last.order}
+    orders = {"input": first.order, "output": joined_order(last)}
     given = {name: order for name, order in orders.items() if order is not None}
     if given:
         files[ORDER] = npz_bytes(given)
@@ -134,12 +140,11 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _header(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, Any]:
-    ends = {}
-    for key, end in (("input", first), ("output", last)):
-        ends[key] = {
-            name: value for name, value in dataclasses.asdict(end).items() if name != "order"
-        }
+def _header(found: Imported, first: InputEnd, last: Sequence[OutputEnd]) -> dict[str, Any]:
+    ends: dict[str, Any] = {
+        "input": stored_ends.items(first),
+        "outputs": [stored_ends.items(end) for end in last],
+    }
     return {
         "format": FORMAT,
         "name": found.name,
@@ -162,42 +167,24 @@ def load(folder: Path) -> NetworkFolder:
     if version != FORMAT:
         raise node.at("format").error(f"is {version}; this version reads {FORMAT}")
     name, kind = node.at("name").string(), node.at("kind").choice(("integer", "float"))
-    orders: dict[str, NDArray[Any]] = {}
-    if (folder / ORDER).exists():
-        orders = arrays.read_npz(folder / ORDER)
-    first = build(node.at("input"), _InputFields)
-    last = build(node.at("output"), _OutputFields)
-    ends = (
-        InputEnd(**_fields(first), order=_order(orders, "input", folder)),
-        OutputEnd(**_fields(last), order=_order(orders, "output", folder)),
-    )
+    path = folder / ORDER
+    orders = arrays.read_npz(path) if path.exists() else {}
+    ends = stored_ends.read(node, orders, escaped(str(path)))
     source = build(node.at("source"), Source)
     said = node.get("pixels")  # absent in folders of older versions
     pixels = build(said, InputRange) if said else None
     if kind == "integer":
         network = integer_files.load(folder / INTEGER)
         spec = network.tensors[network.input]
-        _check_input(node.at("input"), ends[0], spec.shape, spec.bits)
+        stored_ends.check_input(node.at("input"), ends[0], spec.shape, spec.bits)
+        if network.parts != (tuple(end.part for end in ends[1]) if len(ends[1]) > 1 else ()):
+            raise node.error(f"outputs: must be those of {INTEGER}")
         return NetworkFolder(name, source, *ends, network, None, pixels)
     floating = _floating(folder, name, node)
     graph = floating.graph
-    _check_input(node.at("input"), ends[0], graph.shapes[graph.input.name], None)
+    stored_ends.check_input(node.at("input"), ends[0], graph.shapes[graph.input.name], None)
+    stored_ends.check_outputs(node, ends[1], math.prod(graph.shapes[graph.output.name]))
     return NetworkFolder(name, source, *ends, None, floating, pixels)
-
-
-def _check_input(node: Node, end: InputEnd, shape: Shape, bits: int | None) -> None:
-    """Raise YamlError unless an input end fits the network's input. bits: None: a float network."""
-    if end.shape != shape:
-        raise node.at("shape").error(f"must be {list(shape)}, as the network has it")
-    for name in ("gain", "offset"):
-        if len(getattr(end, name)) != shape[0]:
-            raise node.at(name).error(f"must be a list of {shape[0]}, one for each channel")
-    said = end.grid.bits if end.grid else None
-    if said != bits:
-        need = "null of a float network" if bits is None else f"codes of {bits} bits"
-        raise node.error(f"grid: must be {need}")
-    if end.order is not None and end.order.size != math.prod(shape):
-        raise node.error(f"order: {ORDER} must have {math.prod(shape)} positions")
 
 
 def table(folder: Path) -> Table:
@@ -209,42 +196,6 @@ def table(folder: Path) -> Table:
         for item in node.at(fate).items()
     ]
     return Table(rows, [build(item, RefusedRow) for item in node.at("refused").items()])
-
-
-@dataclasses.dataclass(frozen=True)
-class _InputFields:
-    name: str
-    file_shape: tuple[int, ...]
-    shape: tuple[int, int, int]
-    gain: tuple[float, ...]
-    offset: tuple[float, ...]
-    grid: Grid | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _OutputFields:
-    name: str
-    file_shape: tuple[int, ...]
-    grid: Grid | None = None
-
-
-def _fields(found: Any) -> dict[str, Any]:
-    return {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-
-
-def _order(orders: Mapping[str, NDArray[Any]], end: str, folder: Path) -> NDArray[np.int64] | None:
-    """Return the order of an end's values: each once. Raises FileError."""
-    order = orders.get(end)
-    if order is None:
-        return None
-    if order.dtype.kind not in "iu" or order.ndim != 1:
-        raise FileError(f"{escaped(str(folder / ORDER))}: {end} is no list of positions")
-    found = order.astype(np.int64)
-    if end == "input" and not np.array_equal(np.sort(found), np.arange(found.size)):
-        raise FileError(f"{escaped(str(folder / ORDER))}: {end} does not hold each position once")
-    if found.size and found.min() < 0:
-        raise FileError(f"{escaped(str(folder / ORDER))}: {end} holds a position below 0")
-    return found
 
 
 def _floating(folder: Path, name: str, node: Node) -> FloatNetwork:

@@ -13,14 +13,16 @@ from typing import Any
 from models.data.values import InputRange
 from models.errors import ModelError
 from models.files.reading import FileError, escaped, max_memory, quoted, read_bytes
-from models.importing.ends import InputEnd, OutputEnd, ends
+from models.importing import outputs as joining
+from models.importing.ends import InputEnd, OutputEnd, input_end, joined_order, output_ends
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
-from models.importing.mapping import constants, host, kernels, moves, operators, rounding
+from models.importing.joining import NAME
+from models.importing.mapping import constants, host, kernels, operators, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.foreign import ForeignGraph, in_order
-from models.importing.readers.table import Row, Table
+from models.importing.readers.table import RefusalError, Row, Table
 from models.importing.readers.tflite import file as tflite_file
 from models.integer.network import IntegerNetwork
 
@@ -60,9 +62,15 @@ class Imported:
     integer: IntegerNetwork | None
     floating: FloatNetwork | None
     input: InputEnd | None
-    output: OutputEnd | None
+    outputs: tuple[OutputEnd, ...] = ()
+    """Ends of the file's outputs, in its order."""
     pixels: InputRange | None = None
     """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
+
+    @property
+    def output(self) -> OutputEnd | None:
+        """The only output's end; None of several."""
+        return self.outputs[0] if len(self.outputs) == 1 else None
 
 
 def read(
@@ -108,15 +116,19 @@ def _mapped(
     name, table = graph.name, Table()
     # What is counted of one way to cut a network is not the next one's.
     graph = dataclasses.replace(graph, memory=dataclasses.replace(graph.memory))
+    ends = [(tail.output, tail.tensor) for tail in host.tails(graph)]
     rest = host.without_host(graph, table)
     found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
     if table.refused:
-        return Imported(name, source, table, None, None, None, None)
-    output = found.values.get(rest.outputs[0])
-    if output is None or output.stage == INPUT:
+        return Imported(name, source, table, None, None, None)
+    if all(_is_input(found, tensor) for tensor in rest.outputs):
         raise ModelError(f"{source.file}: the network computes nothing of its input")
-    found.values[rest.outputs[0]] = moves.filled(found, output, rest.outputs[0])
-    return _finished(name, source, found, rest.outputs[0], input_range)
+    return _finished(name, source, found, ends, input_range)
+
+
+def _is_input(found: Walk, tensor: str) -> bool:
+    value = found.values.get(tensor)
+    return value is None or value.stage == INPUT
 
 
 MOST_CUTS = 64
@@ -157,25 +169,43 @@ def _part(graph: ForeignGraph, source: Source, input_range: tuple[float, float] 
 
 
 def _finished(
-    name: str, source: Source, found: Walk, output: str, input_range: tuple[float, float] | None
+    name: str,
+    source: Source,
+    found: Walk,
+    outputs: list[tuple[str, str]],
+    input_range: tuple[float, float] | None,
 ) -> Imported:
-    table, value = found.table, found.values[output]
+    """Return the network of a walk without refusals.
+
+    outputs: names in the file, and of the tensors that the NPU gives for them.
+    """
+    table, tensors = found.table, list(found.graph.outputs)
     is_quantised = any(stage.grid for stage in found.stages.values())
     integer, floating = None, None
     found.index(found.values[next(iter(found.graph.inputs))])
+    if is_quantised and found.stages[INPUT].grid is None:
+        rounding.round_input(found, input_range)
+    grids = {
+        tensor: found.stages[found.values[tensor].stage].grid
+        for tensor in tensors if tensor in found.values
+    }  # fmt: skip
+    try:
+        last = joining.join(found, tensors, quantised=is_quantised)
+    except RefusalError as error:
+        table.refuse_layer(NAME, "several outputs", error)
+        return Imported(name, source, table, None, None, None)
     if is_quantised:
-        if found.stages[INPUT].grid is None:
-            rounding.round_input(found, input_range)
-        integer = integer_network(name, found.stages, value.stage, table)
+        integer = integer_network(name, found.stages, last, table)
     else:
-        floating = float_network(name, found.stages, value.stage, table)
+        floating = float_network(name, found.stages, last, table)
     if table.refused:
-        return Imported(name, source, table, None, None, None, None)
-    first, last = ends(found, output)
+        return Imported(name, source, table, None, None, None)
+    ends = output_ends(found, outputs, grids)
     if integer is not None:
-        integer = dataclasses.replace(integer, order=last.order)
-        last = dataclasses.replace(last, order=None)
-    return Imported(name, source, table, integer, floating, first, last)
+        parts = tuple(end.part for end in ends) if len(ends) > 1 else ()
+        integer = dataclasses.replace(integer, order=joined_order(ends), parts=parts)
+        ends = tuple(dataclasses.replace(end, order=None) for end in ends)
+    return Imported(name, source, table, integer, floating, input_end(found), ends)
 
 
 def _graph(data: bytes, name: str, path: Path, where: str) -> ForeignGraph:
@@ -219,8 +249,24 @@ def summary(found: Imported) -> dict[str, Any]:
         "network": found.name,
         "kind": "integer" if found.integer else "float" if found.floating else None,
         "layers": layers(found),
+        "outputs": _outputs(found),
         **found.table.to_dict(),
     }
+
+
+def _outputs(found: Imported) -> list[dict[str, Any]]:
+    """Return what is known of each output of the file, in its order.
+
+    tensor: what the NPU gives, of ``shape``; the host does the rest.
+    """
+    return [
+        {
+            "name": end.part.name,
+            "tensor": end.name,
+            "shape": list(end.file_shape),
+        }
+        for end in found.outputs
+    ]
 
 
 def layers(found: Imported) -> list[dict[str, Any]]:

@@ -207,10 +207,13 @@ class _Builder:
     def _concat(self, stage: Stage) -> None:
         grid, names = _grid(stage), []
         for position, name in enumerate(stage.inputs):
-            if name in self.joined or self.stages[name].op in ("input", "concat"):
+            own = _grid(self.stages[name])
+            wider = own.bits != grid.bits
+            if wider or name in self.joined or self.stages[name].op in ("input", "concat"):
                 copy = f"{stage.name}_copy{position + 1}"
                 self.layers.append(self._copy(name, copy, copy))
-                self._tensor(copy, self.tensors[name].shape, grid)
+                own = Grid(own.scale, own.zero_point, grid.bits, own.signed)
+                self._tensor(copy, self.tensors[name].shape, own)
                 name = copy
             self.joined.add(name)
             names.append(name)

@@ -4,7 +4,8 @@ lower (from a graph, or a trained network, to integers), assemble (its structure
 scales to integer multipliers and shifts), thaw (the other way), frozen (the same network in real
 values), network (IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a
 file holds), lookups (tables of activation functions), bits (zeros and ones of its weights), scaling
-(of weights from elsewhere), scores (accuracy with its interval, confusion matrix).
+(of weights from elsewhere), parts (several outputs), scores (accuracy with its interval, confusion
+matrix).
 """
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "lookups",
     "lower",
     "network",
+    "parts",
     "reference",
     "scaling",
     "scores",

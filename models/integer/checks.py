@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 def check(network: IntegerNetwork) -> None:
     """Raise ModelError unless names, shapes and ranges of a network fit each other.
 
-    Not compared are scales of a concat's tensors, pad codes, and sparsity patterns.
+    Not compared are scales and zero points of a concat's tensors, pad codes, and sparsity patterns.
     """
     if not network.layers or not isinstance(network.layers[-1], MacLayer):
         raise ModelError("the last layer must compute the logits")
@@ -54,6 +54,19 @@ def check(network: IntegerNetwork) -> None:
         count = (network.order.size if network.order.ndim == 1 else 0,)
         last = math.prod(network.output.shape) - 1
         _check_ints(network.order, count, last, "the outputs' order", low=0)
+    if network.parts:
+        _check_parts(network)
+
+
+def _check_parts(network: IntegerNetwork) -> None:
+    """Raise ModelError unless the parts are the network's outputs, by different names."""
+    names = [part.name for part in network.parts]
+    sides = [side for part in network.parts for side in part.shape]
+    if len(set(names)) < max(len(names), 2) or not all(0 < side <= MOST_ELEMENTS for side in sides):
+        raise ModelError(f"the outputs {quoted(names)}: two or more names and shapes are needed")
+    count = sum(part.size for part in network.parts)
+    if count != network.classes:
+        raise ModelError(f"the outputs {quoted(names)} have {count} values, not {network.classes}")
 
 
 def _inputs(layer: MacLayer | ConcatLayer) -> tuple[str, ...]:
@@ -74,9 +87,9 @@ def _check_tensor(spec: TensorSpec, most_bits: int) -> None:
 
 def _check_concat(specs: list[TensorSpec], out: TensorSpec, where: str) -> None:
     """Raise ModelError unless tensors laid side by side give ``out``."""
-    forms = {(*spec.shape[1:], spec.bits, spec.signed, spec.zero_point) for spec in (*specs, out)}
+    forms = {(*spec.shape[1:], spec.bits) for spec in (*specs, out)}
     if len(forms) != 1 or sum(spec.shape[0] for spec in specs) != out.shape[0]:
-        raise ModelError(f"{where}: concatenated tensors differ in size, bits or zero point")
+        raise ModelError(f"{where}: concatenated tensors differ in size or bits")
 
 
 def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:

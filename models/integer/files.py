@@ -27,6 +27,7 @@ from models.integer.network import (
     Source,
     TensorSpec,
 )
+from models.integer.parts import OutputPart
 from models.quantisation.sparsity import Sparsity
 
 FORMAT = 3
@@ -79,6 +80,8 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
         "tensors": [dataclasses.asdict(spec) for spec in network.tensors.values()],
         "layers": layers,
     }
+    if network.parts:
+        header["parts"] = [dataclasses.asdict(part) for part in network.parts]
     if network.order is not None:
         found[_ORDER] = network.order
     return {"header": np.array(json.dumps(header)), **found}
@@ -104,6 +107,7 @@ def load(path: Path) -> IntegerNetwork:
 
 
 def _network(header: Node, found: Mapping[str, Any]) -> IntegerNetwork:
+    said = header.get("parts")  # of networks of several outputs
     tensors = [build(item, TensorSpec) for item in header.at("tensors").items()]
     layers = tuple(_layer(i, item, found) for i, item in enumerate(header.at("layers").items()))
     return IntegerNetwork(
@@ -113,6 +117,7 @@ def _network(header: Node, found: Mapping[str, Any]) -> IntegerNetwork:
         {spec.name: spec for spec in tensors},
         header.at("scale_bits").integer(1, 32),
         order=found.get(_ORDER),
+        parts=tuple(build(item, OutputPart) for item in said.items()) if said else (),
     )
 
 

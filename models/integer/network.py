@@ -9,6 +9,7 @@ concat only names a tensor made of others.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
+from models.errors import ModelError
+from models.files.reading import quoted
+from models.integer.parts import OutputPart
 from models.quantisation.sparsity import Sparsity
 
 Ints = NDArray[np.int64]
@@ -170,9 +174,11 @@ def convolved(layer: MacLayer, out_shape: tuple[int, int, int]) -> tuple[int, in
 
 @dataclass(frozen=True)
 class ConcatLayer:
-    """Concatenation of tensors along channels; all share bits, sign, scale and zero point.
+    """Concatenation of tensors along channels: codes side by side, all of the same bits.
 
-    Made by ``assemble``. An input belongs to at most one ConcatLayer, once, and is not the
+    Scale and zero point are those of the inputs, but for what joins the outputs of an imported
+    network: there its one reader has the differences in its weights' units and its bias. Made by
+    ``assemble``. An input belongs to at most one ConcatLayer, once, and is not the
     network's input.
     """
 
@@ -209,6 +215,8 @@ class IntegerNetwork:
     order: Ints | None = None
     """Position in the last tensor (channels, rows, columns) of each output, for an imported network
     whose file has them otherwise: maps larger than the last layer's, say. None: they are alike."""
+    parts: tuple[OutputPart, ...] = ()
+    """Outputs of the file, in turn along ``classes``, where it has several; else empty."""
 
     @property
     def mac_layers(self) -> tuple[MacLayer, ...]:
@@ -244,6 +252,20 @@ class IntegerNetwork:
         steps = np.repeat(np.broadcast_to(self.output.scale, channels), math.prod(sizes))
         values: NDArray[np.float64] = outputs * (steps if self.order is None else steps[self.order])
         return values
+
+    def only(self, name: str) -> IntegerNetwork:
+        """Return the network with one of its parts as all its outputs. Raises ModelError."""
+        order, start = np.arange(math.prod(self.output.shape)), 0
+        for part in self.parts:
+            if part.name == name:
+                order = order if self.order is None else self.order
+                own = order[start : start + part.size]
+                return dataclasses.replace(self, order=own, parts=(part,))
+            start += part.size
+        known = ", ".join(quoted(part.name) for part in self.parts) or "one, whatever its name"
+        raise ModelError(
+            f"network {self.name} has no output {quoted(name)} to choose; it has {known}"
+        )
 
     def answers(self, outputs: Ints) -> NDArray[np.int64]:
         """Return the number of the largest of each row of outputs (n, classes), the first if equal.

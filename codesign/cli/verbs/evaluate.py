@@ -56,6 +56,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.data_dir(parser)
     data_options.reading(parser, layout="as the design says", resize="as the design says")
     parser.add_argument(
+        "--output",
+        metavar="NAME",
+        help="the output that holds a value for each class, of an imported network of several "
+        "(default: the only output)",
+    )
+    parser.add_argument(
         "--simulate",
         type=options.integer(1, 10000),
         metavar="N",
@@ -81,9 +87,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     def read(done: int, total: int) -> None:
         console.progress("reading images", done, total)
 
-    data = other_data.load(network, _spec(network, args), args.data_dir, read)
+    judged = network.chosen(args.output)
+    data = other_data.load(judged, _spec(network, args), args.data_dir, read)
     with console.stage("evaluating the integer network", expected_s=10):
-        found = other_data.evaluate(network, data)
+        found = other_data.evaluate(judged, data)
     result: dict[str, Any] = {"dataset": data.name, **found.to_dict()}
     training.show(found, console)
     if not args.simulate:
@@ -111,7 +118,9 @@ def _evaluate_float(args: argparse.Namespace, console: Console) -> int:
     def read(done: int, total: int) -> None:
         console.progress("reading images", done, total)
 
-    found = float_accuracy.evaluate(floating.network_of(args.build), spec, args.data_dir, read)
+    found = float_accuracy.evaluate(
+        floating.network_of(args.build), spec, args.data_dir, read, args.output
+    )
     training.show(found, console)
     console.result({"dataset": spec.name, **found.to_dict()})
     return 0

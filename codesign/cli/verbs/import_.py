@@ -10,6 +10,7 @@ from codesign.cli import options
 from codesign.cli.console import Console, table
 from codesign.results import UserError
 from models.data.values import InputRange
+from models.files.reading import printable
 from models.importing import folder, imports
 from models.importing.imports import Imported
 
@@ -108,6 +109,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.warn("note: --input-range has no effect: a float network's data says the range")
     if args.partition and found.output:
         console.say(f"the network ends with {found.output.name}")
+    for end in found.outputs if len(found.outputs) > 1 else ():
+        shape = " x ".join(map(str, end.file_shape))
+        console.say(f"output {printable(end.part.name)}: tensor {printable(end.name)} of {shape}")
     console.say(f"written: {args.out}")
     return 0
 

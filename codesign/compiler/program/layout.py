@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codesign.compiler.mapping.unfolding import InputWindow
+from models.integer.parts import OutputPart
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import STREAM_BITS
 
@@ -133,6 +134,9 @@ class LogitsLayout:
     """Real value of one unit of an output, or one for each channel."""
     order: tuple[int, ...] | None = None
     """Position of each output among channels, rows and columns; None: they lie in that order."""
+    parts: tuple[OutputPart, ...] = ()
+    """Name and shape of each output of an imported network of several, in turn along the outputs;
+    else empty."""
 
     @property
     def classes(self) -> int:
@@ -142,9 +146,11 @@ class LogitsLayout:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: every field by its name, and ``classes``.
 
-        ``order`` is left out if it is None.
+        ``order`` is left out if it is None, ``parts`` if it is empty.
         """
         fields = dataclasses.asdict(self)
         if self.order is None:
             del fields["order"]
+        if not self.parts:
+            del fields["parts"]
         return {**fields, "classes": self.classes}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from models.errors import ModelError
-from models.files.reading import quoted
 from models.importing.mapping.moves import MOVES, SAME
 from models.importing.readers.foreign import ForeignGraph, Node, in_order
 from models.importing.readers.table import Row, Table
@@ -21,44 +21,80 @@ OPERATORS = (*ORDERED, "ArgMax", "TopK")
 _BETWEEN = (*MOVES, *SAME, "Quantise", "Dequantise")
 _LENGTHS = ("ReduceL2", "ReduceL1", "Clip", "Max", "Add", "Expand", "Shape", *_BETWEEN)
 """Operators between a vector and its length, by which the host divides."""
+MOST_OUTPUTS = 64
+"""Most outputs of a network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """Nodes that the host computes between the NPU and one output of a file. Made by ``tails``.
+
+    tensor: the file's tensor that the NPU gives. nodes: of the host, from there to the output.
+    """
+
+    output: str
+    tensor: str
+    nodes: tuple[Node, ...] = ()
+
+
+def tails(graph: ForeignGraph) -> list[Tail]:
+    """Return the tail of each output of a graph, in the file's order.
+
+    Nodes whose results the rest of the network reads, too, are not left to the host. Raises
+    ModelError for more than MOST_OUTPUTS.
+    """
+    if len(graph.outputs) > MOST_OUTPUTS:
+        raise ModelError(
+            f"the network has {len(graph.outputs)} outputs, more than {MOST_OUTPUTS}; import the "
+            "part before them (--partition)"
+        )
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    found = [_tail(graph, makers, name) for name in dict.fromkeys(graph.outputs)]
+    while True:
+        ends = tuple(tail.tensor for tail in found)
+        inside = {id(node) for node in in_order(dataclasses.replace(graph, outputs=ends))}
+        kept = [
+            Tail(tail.output, tail.output) if inside & set(map(id, tail.nodes)) else tail
+            for tail in found
+        ]
+        if kept == found:
+            return found
+        found = kept
 
 
 def without_host(graph: ForeignGraph, table: Table) -> ForeignGraph:
-    """Return the graph up to what the host has to do at its end, which ``table`` then names.
+    """Return the graph up to what the host has to do at its ends, which ``table`` then names.
 
-    Raises ModelError unless the network has one output.
+    Its outputs are the tensors of ``tails``, in the same order, each once.
     """
-    if len(graph.outputs) != 1:
-        names = ", ".join(map(quoted, graph.outputs[:4]))
-        raise ModelError(
-            f"the network has {len(graph.outputs)} outputs ({names}); an NPU gives one: join them, "
-            "export the network up to one of them, or import the part before them (--partition)"
-        )
-    makers = {name: node for node in graph.nodes for name in node.outputs}
-    output, seen = graph.outputs[0], set[str]()
+    found = tails(graph)
+    gone = {id(node): node for tail in found for node in tail.nodes}
+    for node in gone.values():
+        if node.operator:
+            table.rows.append(Row(node.name, node.operator, "host", "", _note(node)))
+    return dataclasses.replace(
+        graph,
+        outputs=tuple(dict.fromkeys(tail.tensor for tail in found)),
+        nodes=[node for node in graph.nodes if id(node) not in gone],
+    )
+
+
+def _tail(graph: ForeignGraph, makers: Mapping[str, Node], output: str) -> Tail:
+    """Return the longest tail of an output, whatever reads the results of its nodes."""
+    name, seen = output, set[str]()
     chain: list[Node] = []
     cut, end = 0, output
-    while output in makers and output not in seen:
-        seen.add(output)
-        node = makers[output]
+    while name in makers and name not in seen:
+        seen.add(name)
+        node = makers[name]
         length = _length(graph, makers, node)
         if not node.inputs or (node.op not in (*OPERATORS, *_BETWEEN) and length is None):
             break
         chain += [node, *(length or ())]
-        output = node.inputs[0]
+        name = node.inputs[0]
         if node.op in OPERATORS or length is not None:
-            cut, end = len(chain), output
-    if not cut:
-        return graph
-    for node in reversed(chain[:cut]):
-        if node.operator:
-            table.rows.append(Row(node.name, node.operator, "host", "", _note(node)))
-    gone = {id(node) for node in chain[:cut]}
-    return dataclasses.replace(
-        graph,
-        outputs=(end,),
-        nodes=[node for node in graph.nodes if id(node) not in gone],
-    )
+            cut, end = len(chain), name
+    return Tail(output, end, tuple(reversed(chain[:cut])))
 
 
 def _length(graph: ForeignGraph, makers: Mapping[str, Node], node: Node) -> list[Node] | None:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,14 +151,15 @@ def test_an_older_import_is_replaced(tmp_path: Path) -> None:
         (["input", "grid"], None), (["input", "grid", "bits"], 10**17),
         (["input", "grid", "bits"], 7), (["input", "gain"], [1.0]), (["input", "offset"], []),
         (["input", "shape"], [8, 8, 3]), (["input", "grid", "low"], 300),
-        (["output", "grid", "bits"], 0),
+        (["outputs", 0, "grid", "bits"], 0), (["outputs"], []),
+        (["outputs", 0, "file_shape"], 5),
     ],
 )  # fmt: skip
-def test_damaged_headers_are_refused(tmp_path: Path, keys: list[str], value: object) -> None:
+def test_damaged_headers_are_refused(tmp_path: Path, keys: list[str | int], value: object) -> None:
     folder.save(quantised(tmp_path), tmp_path / "net")
     path = tmp_path / "net" / "network.json"
     content = json.loads(path.read_text())
-    place = content
+    place: Any = content
     for key in keys[:-1]:
         place = place[key]
     place[keys[-1]] = value

@@ -16,6 +16,7 @@ from models.files.reading import FileError
 from models.importing import imports
 from models.importing.readers.tflite import file as tflite_file
 from models.integer import reference
+from models.integer.parts import split
 from tests.models.importing import layer_oracle, onnx_models, qdq_writer, tflite_models
 from tests.models.importing.onnx_models import model, node, write
 from tests.models.importing.test_quantised import assert_same, integer
@@ -57,21 +58,48 @@ def test_outputs_are_within_a_step_of_tflites_reference_kernels(tmp_path: Path) 
     found = imports.read(path)
     assert found.integer
     assert found.input
+    q, (theirs,) = _theirs(path, litert)
+    codes = found.input.codes((q.astype(np.float64) + 3) * 0.02)
+    ours = reference.run(found.integer, codes.astype(np.uint8))["logits"] + 11
+    steps = np.abs(ours - theirs)
+    assert np.ptp(theirs) > 100
+    assert steps.max() <= 1
+    assert (steps == 0).mean() >= 0.9  # through two layers; docs/how-to/import.md says what of one
+
+
+def _theirs(path: Path, litert: Any) -> tuple[Any, list[Any]]:
+    """Random codes of a file's input, and those of its outputs by TFLite's reference kernels."""
     kernels = litert.OpResolverType.BUILTIN_REF
     session = litert.Interpreter(model_path=str(path), experimental_op_resolver_type=kernels)
     session.allocate_tensors()
     q = np.random.default_rng(0).integers(-128, 128, (40, 8, 8, 3)).astype(np.int8)
-    theirs = []
+    found = []
     for one in q:
         session.set_tensor(session.get_input_details()[0]["index"], one[None])
         session.invoke()
-        theirs.append(session.get_tensor(session.get_output_details()[0]["index"])[0])
-    codes = found.input.codes((q.astype(np.float64) + 3) * 0.02)
-    ours = reference.run(found.integer, codes.astype(np.uint8))["logits"] + 11
-    steps = np.abs(ours - np.array(theirs))
-    assert np.ptp(np.array(theirs, int)) > 100
-    assert steps.max() <= 1
-    assert (steps == 0).mean() >= 0.9  # through two layers; docs/how-to/import.md says what of one
+        ends = session.get_output_details()
+        found.append([session.get_tensor(end["index"])[0].astype(np.int64) for end in ends])
+    return q, [np.array(each) for each in zip(*found, strict=True)]
+
+
+def test_a_map_is_an_output_beside_the_class_in_the_files_order(tmp_path: Path) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="no ai-edge-litert")
+    path = tmp_path / "small.tflite"
+    path.write_bytes(tflite_models.small(tflite_models.numbers(), both=True))
+    found = imports.read(path)
+    assert found.integer
+    assert found.input
+    assert [end.file_output for end in found.outputs] == ["y", "a"]
+    q, theirs = _theirs(path, litert)
+    codes = found.input.codes((q.astype(np.float64) + 3) * 0.02).astype(np.uint8)
+    values = found.integer.real(reference.run(found.integer, codes)[found.integer.output.name])
+    for (name, ours), there in zip(split(found.integer.parts, values).items(), theirs, strict=True):
+        scale, zero = {"y": (0.5, 11), "a": (0.09, -128)}[name]
+        steps = np.abs(ours / scale + zero - there)
+        assert ours.shape == there.shape
+        assert np.ptp(there) > 100
+        assert steps.max() <= 1.001
+        assert (steps < 0.001).mean() >= 0.9
 
 
 @pytest.mark.parametrize("activation", [0, 1])

@@ -149,8 +149,11 @@ def numbers(seed: int = 0) -> dict[str, Any]:
     }
 
 
-def small(n: dict[str, Any], weight_zero: int = 0) -> bytes:
-    """Convolution of stride 2 with ReLU, then a linear layer over the map as TFLite lays it."""
+def small(n: dict[str, Any], weight_zero: int = 0, *, both: bool = False) -> bytes:
+    """Convolution of stride 2 with ReLU, then a linear layer over the map as TFLite lays it.
+
+    both: the map is an output, too.
+    """
     m = Builder()
     i8, i32 = t.TensorType.INT8, t.TensorType.INT32
     x = m.tensor("x", [1, 8, 8, 3], i8, [0.02], [-3])
@@ -171,7 +174,7 @@ def small(n: dict[str, Any], weight_zero: int = 0) -> bytes:
     options = t.FullyConnectedOptionsEnd(m.b)
     kind = t.BuiltinOptions.FullyConnectedOptions
     m.operator(t.BuiltinOperator.FULLY_CONNECTED, [a, v, c], [y], kind, options)
-    return m.finish([x], [y])
+    return m.finish([x], [y, a] if both else [y])
 
 
 def summed(activation: int = 0) -> bytes:

@@ -22,7 +22,9 @@ def test_a_network_is_written_and_its_table_printed(
     path = write(tmp_path / "residual.onnx", onnx_models.residual())
     assert main(["import", str(path), "--out", str(tmp_path / "net"), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert set(printed) == {"network", "kind", "layers", "mapped", "folded", "host", "refused"}
+    fates = {"mapped", "folded", "host", "refused"}
+    assert set(printed) == {"network", "kind", "layers", "outputs", *fates}
+    assert printed["outputs"] == [{"name": "y", "tensor": "g_d", "shape": [1, 5]}]
     nodes = len(onnx_models.residual().graph.node)
     assert sum(len(printed[fate]) for fate in ("mapped", "folded", "host")) == nodes
     assert [row["layer"] for row in printed["mapped"]] == ["c1", "c2", "sum", "dw", "pool", "fc"]
