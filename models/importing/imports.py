@@ -16,7 +16,7 @@ from models.files.reading import FileError, escaped, max_memory, quoted, read_by
 from models.importing.ends import InputEnd, OutputEnd, ends
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
-from models.importing.mapping import constants, host, kernels, moves, operators, rounding
+from models.importing.mapping import borders, host, kernels, moves, operators, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.foreign import ForeignGraph, in_order
@@ -109,13 +109,13 @@ def _mapped(
     # What is counted of one way to cut a network is not the next one's.
     graph = dataclasses.replace(graph, memory=dataclasses.replace(graph.memory))
     rest = host.without_host(graph, table)
-    found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(rest, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     if table.refused:
         return Imported(name, source, table, None, None, None, None)
     output = found.values.get(rest.outputs[0])
     if output is None or output.stage == INPUT:
         raise ModelError(f"{source.file}: the network computes nothing of its input")
-    found.values[rest.outputs[0]] = moves.filled(found, output, rest.outputs[0])
+    found.values[rest.outputs[0]] = borders.filled(found, output, rest.outputs[0])
     return _finished(name, source, found, rest.outputs[0], input_range)
 
 
@@ -130,7 +130,7 @@ def _part(graph: ForeignGraph, source: Source, input_range: tuple[float, float] 
     """
     table, counted = Table(), dataclasses.replace(graph.memory)
     whole = dataclasses.replace(graph, memory=counted)
-    found = walk(whole, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(whole, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     mapped = (name for name in host.cuts(graph, found.constants) if name in found.values)
     reason = ""
     for name in itertools.islice(mapped, MOST_CUTS):
