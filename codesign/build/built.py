@@ -84,8 +84,9 @@ class BuiltNetwork:
         if rows * columns > 1 and (channels > 1 or min(rows, columns) > 1):
             raise UserError(
                 f"network {self.network.name}: its output is a map of {channels} x {rows} x "
-                f"{columns}, not one value for each class of an image, so no data set has answers "
-                "for it; codesign build (without --dataset), verify and export take the network"
+                f"{columns}, not one value for each class of an image; codesign evaluate --task "
+                "pixels (or numbers, reconstruction), build (without --dataset), verify and export "
+                "take the network"
             )
 
     def named(self) -> str:

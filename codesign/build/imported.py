@@ -141,7 +141,10 @@ def check_input(end: InputEnd) -> None:
 def check_output(end: OutputEnd) -> None:
     """Raise UserError for outputs that are no classes in their order."""
     if end.order is not None:
-        raise UserError(f"output {end.name}: its values lie otherwise than those of the last layer")
+        raise UserError(
+            f"output {end.name}: its values lie otherwise than those of the last layer, so "
+            "they are no classes in their order; codesign evaluate --task takes maps and numbers"
+        )
 
 
 def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,31 @@ def answers(
     values: numbers (n, channels, rows, columns), which become ``gain * value + offset`` by channel.
     Raises ModelError as ``load`` does.
     """
+    return trained.answers(_forward(floating, gain, offset), values)
+
+
+def outputs(
+    floating: FloatNetwork,
+    values: NDArray[Any],
+    gain: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the outputs (n, outputs) of the float network in its own order.
+
+    Arguments and errors: as for ``answers``.
+    """
+    forward = _forward(floating, gain, offset)
+    size = trained.EVALUATION_BATCH
+    batches = [torch.from_numpy(values[i : i + size]) for i in range(0, len(values), size)]
+    with torch.no_grad():
+        found: NDArray[np.float64] = torch.cat([forward(each) for each in batches]).double().numpy()
+    return found
+
+
+def _forward(
+    floating: FloatNetwork, gain: NDArray[np.float64], offset: NDArray[np.float64]
+) -> Callable[[Tensor], Tensor]:
+    """Return what computes the outputs (n, outputs) of values as ``answers`` takes them."""
     network = load(floating, Quantisation())
     along = (1, -1, 1, 1)
     factor, start = (torch.from_numpy(each).float().reshape(along) for each in (gain, offset))
@@ -60,7 +85,7 @@ def answers(
     def forward(batch: Tensor) -> Tensor:
         return network.tensors_from(batch.float() * factor + start)[network.output_name].flatten(1)
 
-    return trained.answers(forward, values)
+    return forward
 
 
 def _ceilings(graph: NetworkGraph, ceilings: Mapping[str, float]) -> dict[str, float]:

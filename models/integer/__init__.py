@@ -4,7 +4,8 @@ lower (from a graph, or a trained network, to integers), assemble (its structure
 scales to integer multipliers and shifts), frozen (the same network in real values), network
 (IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a file holds),
 lookups (tables of activation functions), bits (zeros and ones of its weights), scaling (of weights
-from elsewhere), scores (accuracy with its interval, confusion matrix).
+from elsewhere), scores (accuracy with its interval, confusion matrix), measures (of outputs that
+are no classes).
 """
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "frozen",
     "lookups",
     "lower",
+    "measures",
     "network",
     "reference",
     "scaling",
