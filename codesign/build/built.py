@@ -92,9 +92,9 @@ class BuiltNetwork:
         if sum(side > 1 for side in shape) > 1:
             raise UserError(
                 f"network {self.network.name}: its output is a map of "
-                f"{' x '.join(map(str, shape))}, not one value for each class of an image, so no "
-                "data set has answers for it; codesign build (without --dataset), verify and "
-                "export take the network"
+                f"{' x '.join(map(str, shape))}, not one value for each class of an image; "
+                "codesign evaluate --task pixels (or numbers, reconstruction), build (without "
+                "--dataset), verify and export take the network"
             )
 
     def chosen(self, output: str | None) -> BuiltNetwork:

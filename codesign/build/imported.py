@@ -150,7 +150,10 @@ def check_output(found: NetworkFolder) -> None:
         )
     end = found.output
     if end.order is not None:
-        raise UserError(f"output {end.name}: its values lie otherwise than those of the last layer")
+        raise UserError(
+            f"output {end.name}: its values lie otherwise than those of the last layer, so "
+            "they are no classes in their order; codesign evaluate --task takes maps and numbers"
+        )
 
 
 def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from models.data.raw import TRAIN, Labels, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
 from models.integer.scores import Scores
+
+FEW_OF = 4
+"""So many times as many outputs as the data have classes, and as many as inputs, are those of an
+auto-encoder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +160,13 @@ def _numbers(built: BuiltNetwork, name: str, names: tuple[str, ...]) -> tuple[La
     name: the data set's, for messages. Raises DatasetError for a class that the network does not
     have.
     """
+    outputs = len(built.classes)
+    if built.design is None and math.prod(built.shape) == outputs > FEW_OF * len(names):
+        raise DatasetError(
+            f"{name}: {len(names)} classes, for a network with as many outputs as inputs, "
+            f"{outputs}; of an auto-encoder's folder codesign evaluate --task "
+            "reconstruction measures the error"
+        )
     known = {own: number for number, own in enumerate(built.classes)}
     by_order = not _are_numbers(names) or len(names) == len(built.classes)
     if built.design is None and _are_numbers(built.classes) and by_order and names != built.classes:

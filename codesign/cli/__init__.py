@@ -1,8 +1,9 @@
 """The command line ``codesign VERB ...``, a thin layer over the other packages.
 
 main (dispatch and exit statuses), verbs/ (one module per verb), options, data_options and training
-(shared by verbs), search_options and search_arguments (options of ``explore``: values, and help
-texts), console (terminal and JSON output), installation (search for tools).
+(shared by verbs), outputs (that are no classes), search_options and search_arguments (options of
+``explore``: values, and help texts), console (terminal and JSON output), installation (search for
+tools).
 
 ``python -m codesign.cli`` puts the current folder first among those that modules come from. It may
 be somebody else's: unless this package itself lies in it, it is dropped before all other imports.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,34 @@ def answers(
     order: positions of the outputs that count, in the last layer's; None for all. Raises
     ModelError as ``load`` does.
     """
+    return trained.answers(_forward(floating, gain, offset, order), values)
+
+
+def outputs(
+    floating: FloatNetwork,
+    values: NDArray[Any],
+    gain: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the outputs (n, outputs) of the float network in its own order.
+
+    Arguments and errors: as for ``answers``.
+    """
+    forward = _forward(floating, gain, offset)
+    size = trained.EVALUATION_BATCH
+    batches = [torch.from_numpy(values[i : i + size]) for i in range(0, len(values), size)]
+    with torch.no_grad():
+        found: NDArray[np.float64] = torch.cat([forward(each) for each in batches]).double().numpy()
+    return found
+
+
+def _forward(
+    floating: FloatNetwork,
+    gain: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    order: NDArray[np.int64] | None = None,
+) -> Callable[[Tensor], Tensor]:
+    """Return what computes the outputs (n, outputs) of values as ``answers`` takes them."""
     network = load(floating, Quantisation())
     along = (1, -1, 1, 1)
     factor, start = (torch.from_numpy(each).float().reshape(along) for each in (gain, offset))
@@ -63,7 +91,7 @@ def answers(
         found = network.tensors_from(batch.float() * factor + start)[network.output_name].flatten(1)
         return found if order is None else found[:, torch.from_numpy(order)]
 
-    return trained.answers(forward, values)
+    return forward
 
 
 def _ceilings(graph: NetworkGraph, ceilings: Mapping[str, float]) -> dict[str, float]:

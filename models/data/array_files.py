@@ -24,7 +24,7 @@ SYSTEM_DIRS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 dataset-fashion-mnist``)."""
 _TORCHVISION_DIRS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _IDX_UINT8 = 0x08
-_SUFFIXES = {
+SUFFIXES = {
     TRAIN: ("", "_train"),
     VALIDATION: ("_val", "_valid", "_validation"),
     TEST: ("_test",),
@@ -141,17 +141,17 @@ def _read_idx(file: IO[bytes] | gzip.GzipFile, dimensions: int, path: Path) -> N
 def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
     """Return the parts of an .npz file, whose arrays x and y are the training part.
 
-    They may be called x_train and y_train; x_val, y_val, x_test and y_test are optional (_SUFFIXES
+    They may be called x_train and y_train; x_val, y_val, x_test and y_test are optional (SUFFIXES
     has more names). x: numbers of shape (n, features), (n, rows, columns), (n, channels, length),
     (n, channels, rows, columns) or (n, rows, columns, channels); ``layout`` says which, AUTO
     guesses. y: a class number, a name or a one-hot row per example. Raises DatasetError.
     """
-    found = _npz_arrays(path)
+    found = npz_arrays(path)
     parts: dict[str, Part] = {}
     notes: list[str] = []
     names: ClassNames | None = None
     used: set[str] = set()
-    for part, suffixes in _SUFFIXES.items():
+    for part, suffixes in SUFFIXES.items():
         suffix = next((s for s in suffixes if f"x{s}" in found), None)
         if suffix is None:
             continue
@@ -221,7 +221,8 @@ def _one_hot(y: NDArray[Any]) -> bool:
     )
 
 
-def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz file by name. Raises DatasetError."""
     try:
         return arrays.read_npz(path)
     except MissingFile:

@@ -18,7 +18,7 @@ from models.importing.ends import InputEnd, OutputEnd, input_end, joined_order, 
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
 from models.importing.joining import NAME
-from models.importing.mapping import constants, host, kernels, operators, rounding
+from models.importing.mapping import host, kernels, moves, operators, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.foreign import ForeignGraph, in_order
@@ -118,7 +118,7 @@ def _mapped(
     graph = dataclasses.replace(graph, memory=dataclasses.replace(graph.memory))
     ends = [(tail.output, tail.tensor) for tail in host.tails(graph)]
     rest = host.without_host(graph, table)
-    found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(rest, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     if table.refused:
         return Imported(name, source, table, None, None, None)
     if all(_is_input(found, tensor) for tensor in rest.outputs):
@@ -142,7 +142,7 @@ def _part(graph: ForeignGraph, source: Source, input_range: tuple[float, float] 
     """
     table, counted = Table(), dataclasses.replace(graph.memory)
     whole = dataclasses.replace(graph, memory=counted)
-    found = walk(whole, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(whole, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     mapped = (name for name in host.cuts(graph, found.constants) if name in found.values)
     reason = ""
     for name in itertools.islice(mapped, MOST_CUTS):

@@ -19,7 +19,7 @@ import numpy as np
 from models.graph.layers import Pair
 from models.graph.verifier import MOST_WEIGHTS
 from models.importing.joining import NAME, concatenated, enlarged
-from models.importing.mapping import moves
+from models.importing.mapping import borders
 from models.importing.mapping.stages import UNCLIPPED, Kernel, Stage
 from models.importing.mapping.walk import INPUT, Walk
 from models.importing.numbers import ones
@@ -57,7 +57,7 @@ def join(walk: Walk, names: Sequence[str], *, quantised: bool) -> str:
                 f"output {name} is not computed of the network's input", "",
                 "leave it out of the file: the host has it already",
             )  # fmt: skip
-        walk.values[name] = moves.filled(walk, value, name)
+        walk.values[name] = borders.filled(walk, value, name)
     labels = {walk.values[name].stage: name for name in reversed(names)}
     stages = [
         walk.stages[name] for name in dict.fromkeys(walk.values[name].stage for name in names)

@@ -5,7 +5,7 @@ scales to integer multipliers and shifts), thaw (the other way), frozen (the sam
 values), network (IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a
 file holds), lookups (tables of activation functions), bits (zeros and ones of its weights), scaling
 (of weights from elsewhere), parts (several outputs), scores (accuracy with its interval, confusion
-matrix).
+matrix), measures (of outputs that are no classes).
 """
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "frozen",
     "lookups",
     "lower",
+    "measures",
     "network",
     "parts",
     "reference",

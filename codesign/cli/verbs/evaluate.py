@@ -17,7 +17,7 @@ from codesign.build import (
 from codesign.build.built import BuiltNetwork
 from codesign.build.other_data import TestData
 from codesign.build.verification import SimulationError, Verification
-from codesign.cli import data_options, options, training
+from codesign.cli import data_options, options, outputs, training
 from codesign.cli.console import Console
 from codesign.design import DatasetSpec
 from codesign.results import UserError
@@ -34,7 +34,8 @@ are those of the file's input, pictures 0 to 255, and classes are matched by num
 
 Input:   a build folder or a network folder, and the files of the data set.
 Output:  accuracy with its 95 % interval, the classes of lowest recall, and notes;
-         with --json also recall by class and the confusion matrix.
+         with --json also recall by class and the confusion matrix. With --task the
+         measures of outputs that are no classes (docs/how-to/import.md).
 
 Exit status: 0 success, 1 the simulation differs or failed, 2 bad input (data of
 another shape or with other classes included) or missing tool."""
@@ -42,7 +43,8 @@ EXAMPLES = """\
   codesign evaluate build/digits_tiny
   codesign evaluate build/digits_tiny --dataset own.npz --json
   codesign evaluate build/flowers --dataset photos/ --resize 32x32 --simulate 4
-  codesign evaluate resnet8/ --dataset cifar10.zip"""
+  codesign evaluate resnet8/ --dataset cifar10.zip
+  codesign evaluate autoencoder/ --task reconstruction --dataset machines.npz"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +54,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="name or path of the data set: digits, mnist, fashion-mnist, cifar10, an .npz, an "
         "image folder or a zip of one (default: the design's own data set)",
+    )
+    parser.add_argument(
+        "--task",
+        choices=outputs.TASKS,
+        default=outputs.TASKS[0],
+        help="what the outputs of a network folder are: classes of the whole, a class of each "
+        "pixel, numbers, or the input again, whose error tells anomalies apart (default: classes)",
     )
     options.data_dir(parser)
     data_options.reading(parser, layout="as the design says", resize="as the design says")
@@ -76,6 +85,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    if args.task != outputs.TASKS[0]:
+        return _measure(args, console)
     if imported.is_network(args.build) and floating.is_float(args.build):
         return _evaluate_float(args, console)
     network = options.load_network(args.build, console.warn)
@@ -108,6 +119,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     names = ("images", "bit_exact", "passed", "failure")
     console.result({**result, "simulated": {name: getattr(simulated, name) for name in names}})
     return 0 if simulated.passed else 1
+
+
+def _measure(args: argparse.Namespace, console: Console) -> int:
+    """Measure outputs that are no classes of the whole; the exit status is returned."""
+    if args.simulate or args.resize:
+        raise UserError(f"--task {args.task} takes neither --simulate nor --resize")
+    spec = _spec(None, args)
+    with console.stage("evaluating the network", expected_s=10):
+        found = outputs.measured(args.build, spec, args.task, args.data_dir)
+    outputs.show(found, console)
+    console.result({"dataset": spec.name, **found.to_dict()})
+    return 0
 
 
 def _evaluate_float(args: argparse.Namespace, console: Console) -> int:

@@ -1,13 +1,13 @@
 """Mapping of the neutral graph of a file to stages: layers in the making.
 
 host (what is left to it, where a part ends), walk (along the nodes), operators (which function maps
-which node): moves, constants, convolutions, sums and their kernels, products, pools, channels,
+which node): moves, borders, convolutions, sums and their kernels, products, pools, channels,
 rounding; layouts (where values lie) and phases (of finer maps), stages.
 """
 
 __all__ = [
+    "borders",
     "channels",
-    "constants",
     "convolutions",
     "host",
     "kernels",

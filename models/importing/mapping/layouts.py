@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ import numpy as np
 from models.graph.layers import Shape
 from models.importing.readers.foreign import Ints
 from models.importing.readers.table import RefusalError
+
+_FINEST = 10**6
+"""Largest denominator of a scale: 0.6 as float32 has it is 3/5."""
 
 
 def positions(shape: Sequence[int]) -> Ints:
@@ -183,24 +188,60 @@ def blocks(op: str, array: Any, block: int, mode: str) -> Any:
         raise RefusalError(f"blocks of {block} of {array.shape}", "blocksize") from None
 
 
+@dataclass(frozen=True)
+class Places:
+    """Places of a resized axis in its input: at ``ratio * place + offset``.
+
+    Made by ``placed``.
+
+    >>> Places(Fraction(1, 2), Fraction(-1, 4)).of(3).tolist()
+    [-1, 1, 3]
+    """
+
+    ratio: Fraction
+    offset: Fraction
+
+    @property
+    def unit(self) -> int:
+        """Parts of an input place in which ``of`` counts."""
+        return math.lcm(self.ratio.denominator, self.offset.denominator)
+
+    def of(self, count: int) -> Ints:
+        """Return the first ``count`` places, in units of ``1 / unit``."""
+        found: Ints = np.arange(count) * int(self.ratio * self.unit) + int(self.offset * self.unit)
+        return found
+
+
+def placed(given: Mapping[str, Any], size: int, made: int, scale: float) -> Places:
+    """Return where ``made`` places of an axis of ``size`` lie, ``scale`` times as close.
+
+    given: ONNX's attributes of Resize. Raises RefusalError.
+    """
+    each, half = 1 / Fraction(scale).limit_denominator(_FINEST), Fraction(1, 2)
+    centre = (each - 1) * half
+    way = given.get("coordinate_transformation_mode", "half_pixel")
+    found = {
+        "half_pixel": Places(each, centre),
+        "pytorch_half_pixel": Places(each, centre if made > 1 else Fraction(0)),
+        "half_pixel_symmetric": Places(each, centre + (size - made * each) * half),
+        "asymmetric": Places(each, Fraction(0)),
+        "align_corners": Places(Fraction(size - 1, max(made - 1, 1)), Fraction(0)),
+    }.get(way)
+    if found is None:
+        raise RefusalError(
+            f"resizes by {way}", "coordinate_transformation_mode", "half_pixel or asymmetric"
+        )
+    return found
+
+
 def nearest(array: Any, axis: int, made: int, scale: float, given: Mapping[str, Any]) -> Any:
     """Return ``array`` with ``made`` places along an axis, each the nearest of the old ones.
 
     given: ONNX's attributes of Resize.
     """
-    size, places = array.shape[axis], np.arange(made)
-    way = given.get("coordinate_transformation_mode", "half_pixel")
-    real = {
-        "half_pixel": (places + 0.5) / scale - 0.5,
-        "pytorch_half_pixel": (places + 0.5) / scale - 0.5 if made > 1 else np.zeros(1),
-        "align_corners": places * (size - 1) / max(made - 1, 1),
-        "asymmetric": places / scale,
-    }.get(way)
-    if real is None:
-        raise RefusalError(
-            f"resizes by {way}", "coordinate_transformation_mode", "half_pixel or asymmetric"
-        )
-    real = np.round(real, 9)  # 2 / 0.2 is 10, not a bit less
+    size = array.shape[axis]
+    places = placed(given, size, made, scale)
+    real = places.of(made) / places.unit
     found = {
         "round_prefer_floor": np.ceil(real - 0.5),
         "round_prefer_ceil": np.floor(real + 0.5),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from models.graph.verifier import MOST_SIDE
 from models.importing.mapping import layouts
-from models.importing.mapping.stages import Kernel, Stage
-from models.importing.mapping.walk import Handler, Value, Walk
+from models.importing.mapping.walk import Value, Walk
 from models.importing.readers.foreign import Constant, Node, check_shape
+from models.importing.readers.grids import Rounding
 from models.importing.readers.table import RefusalError, Row
 
 
@@ -70,22 +71,36 @@ def _resized(walk: Walk, node: Node, array: Any) -> Any:
     """Return a map resized to its nearest values. Raises RefusalError for other ways."""
     given = node.attributes
     if given.get("mode", "nearest") != "nearest":
+        known = given["mode"] == "linear"
         raise RefusalError(
-            f"resizes by {given['mode']} interpolation", "mode",
-            "nearest, or a transposed convolution with fixed weights",
+            f"resizes {'a constant ' if known else ''}by {given['mode']} interpolation", "mode",
+            "fold constants before the export" if known else "nearest or linear",
         )  # fmt: skip
+    for axis, made, scale in resized_sides(walk, node, array.shape):
+        check_shape([max(array.size // array.shape[axis] * made, 1), made], node.outputs[0])
+        array = layouts.nearest(array, axis, made, scale, given)
+    return array
+
+
+def resized_sides(walk: Walk, node: Node, shape: tuple[int, ...]) -> list[tuple[int, int, float]]:
+    """Return axes that Resize changes, with their places then and the scale. Raises RefusalError.
+
+    shape: of its input.
+    """
+    given = node.attributes
     factors, sides = walk.constant(node, 2, "scales"), walk.numbers(node, 3, "sizes")
-    axes = [int(axis) % array.ndim for axis in given.get("axes", range(array.ndim))]
+    axes = [int(axis) % len(shape) for axis in given.get("axes", range(len(shape)))]
     scales = np.ravel(factors.values).tolist() if factors else []
     scales, sides = scales or [0.0] * len(axes), sides or [0] * len(axes)
     if given.get("keep_aspect_ratio_policy", "stretch") != "stretch" or len(sides) != len(scales):
         raise RefusalError("keeps the aspect ratio", "keep_aspect_ratio_policy", "stretch")
+    found = []
     for axis, scale, side in zip(axes, scales, sides, strict=True):
-        made = int(side) or int(array.shape[axis] * scale)
-        check_shape([max(array.size // array.shape[axis] * made, 1), made], node.outputs[0])
-        if made != array.shape[axis]:
-            array = layouts.nearest(array, axis, made, scale or made / array.shape[axis], given)
-    return array
+        made = int(side) or int(shape[axis] * scale)
+        scale = scale or made / shape[axis]
+        if scale != 1:
+            found.append((axis, made, scale))
+    return found
 
 
 MOVES = (
@@ -134,102 +149,88 @@ def shape_constant(node: Node, array: Any) -> Constant:
     return Constant(np.array(sides, np.int64))
 
 
-def pad(walk: Walk, node: Node) -> Row:
-    """Map Pad: the layer behind it reads zeros around its input."""
-    value = walk.value(node)
-    pads = walk.numbers(node, 1, "pads") or []
-    fill = walk.constant(node, 2, "constant_value")
-    number = float(np.ravel(fill.values)[0]) if fill else float(node.attributes.get("value", 0.0))
-    if node.attributes.get("mode", "constant") != "constant":
-        raise RefusalError(
-            f"pads by {node.attributes['mode']}", "mode", "pad with zeros (mode constant)"
-        )
-    if number != 0:
-        raise RefusalError(f"pads with {number:g}, not 0", "constant_value", "pad with zeros")
-    axes = walk.numbers(node, 3, "axes")
-    ndim = value.index.ndim
-    sides = np.zeros((2, ndim), np.int64)
-    sides[:, axes if axes is not None else slice(None)] = np.reshape(pads, (2, -1))
-    if sides.min() < 0:
-        raise RefusalError("negative padding cuts the map", "pads", "use Slice")
-    if not sides.any():
-        walk.put(node, value)
-        return row(walk, node, "pads nothing")
-    walk.put(node, padded(walk, value, sides))
-    return row(walk, node, "padding of the layer behind it")
+# Constants ------------------------------------------------------------------------------------
+
+_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.true_divide,
+    "Neg": np.negative, "Sqrt": np.sqrt, "Abs": np.abs, "Exp": np.exp, "Floor": np.floor,
+    "Ceil": np.ceil, "Pow": np.power, "Sign": np.sign, "Reciprocal": np.reciprocal,
+    "Max": np.maximum, "Min": np.minimum,
+}  # fmt: skip
 
 
-def padded(walk: Walk, value: Value, sides: Any) -> Value:
-    """Return a tensor with zeros around its map; sides: (before and after, axes)."""
-    index = walk.index(value)
-    shape = walk.stages[value.stage].shape
-    if index.ndim == 3:  # a sequence (1, channels, columns)
-        index, sides = index[:, :, None, :], np.insert(sides, 2, 0, axis=1)
-    rows, cols = _map_axes(index, shape)
-    others = [axis for axis in range(index.ndim) if axis not in (rows, cols)]
-    if sides[:, others].any():
-        raise RefusalError("pads other axes than rows and columns", "pads")
-    top, left, bottom, right = (
-        int(sides[0, rows]), int(sides[0, cols]), int(sides[1, rows]), int(sides[1, cols]),
-    )  # fmt: skip
-    pads = tuple(map(sum, zip(value.pads, (top, left, bottom, right), strict=True)))
-    if max(pads[0] + pads[2], pads[1] + pads[3]) >= MOST_SIDE:
-        raise RefusalError(f"is padded by {max(pads)}", "pads", f"less than {MOST_SIDE}")
-    return Value(value.stage, value.index, (pads[0], pads[1], pads[2], pads[3]))
+def fold(walk: Walk, node: Node) -> Row:
+    """Compute a node of constants alone. Raises RefusalError for an operator that is not known."""
+    outputs = _folded(walk, node)
+    given = [walk.constants[name].values for name in node.inputs if name]
+    for name, found in zip(node.outputs, outputs, strict=False):
+        if not any(np.may_share_memory(found.values, array) for array in given):
+            walk.memory.take(name, found.values.size)
+        check_shape([max(side, 1) for side in found.values.shape], name)
+        walk.constants[name] = found
+    return row(walk, node, "a constant")
 
 
-def _map_axes(index: Any, shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Return the axes of a tensor of 4 along which rows and columns of its stage lie."""
-    if index.ndim == 4:
-        for rows, cols, rest in ((2, 3, (1, 2, 3)), (1, 2, (3, 1, 2))):
-            view = index.transpose((0, *rest))
-            if view.shape[1:] == shape and layouts.channels(view, shape) is not None:
-                return rows, cols
-    raise RefusalError("pads what is no map of rows and columns", "pads")
+def _folded(walk: Walk, node: Node) -> list[Constant]:
+    inputs = [walk.constants[name] for name in node.inputs if name]
+    if node.op == "Shape":
+        return [shape_constant(node, inputs[0].values)]
+    if node.op in SAME and inputs:
+        return [inputs[0]] * len(node.outputs)
+    if node.op in MOVES and inputs:
+        return _moved(walk, node, inputs[0])
+    rounding = node.attributes.get("grid")
+    if isinstance(rounding, Rounding):
+        change = rounding.rounded if node.op == "Quantise" else rounding.decoded
+        return [change(inputs[0])]
+    values = [found.values for found in inputs]
+    if node.op == "Concat" and values:
+        check_shape([max(sum(array.size for array in values), 1)], node.outputs[0])
+        try:
+            return [Constant(np.concatenate(values, axis=node.attributes.get("axis", 0)))]
+        except ValueError as error:
+            raise RefusalError(str(error), "axis") from None
+    if node.op in ("ConstantOfShape", "Expand"):
+        return [Constant(_repeated(node, values))]
+    if node.op in _ARITHMETIC and values:
+        return [Constant(_computed(node, values))]
+    raise RefusalError("is not computed on constants", "", "fold constants before the export")
 
 
-def unpadded(handler: Handler) -> Handler:
-    """Return a handler whose node reads the zeros around its inputs as values of a layer."""
-
-    def handle(walk: Walk, node: Node) -> Row:
-        for name in node.inputs:
-            if name in walk.values:
-                walk.values[name] = filled(walk, walk.values[name], name)
-        return handler(walk, node)
-
-    return handle
+def _moved(walk: Walk, node: Node, found: Constant) -> list[Constant]:
+    values = arrange(walk, node, found.values)
+    if found.codes is None or found.scale is None:
+        return [Constant(array) for array in values]
+    codes = arrange(walk, node, found.codes)
+    scales = arrange(walk, node, np.broadcast_to(found.scale, found.codes.shape))
+    return [Constant(*parts, found.offset) for parts in zip(values, codes, scales, strict=True)]
 
 
-def filled(walk: Walk, value: Value, name: str) -> Value:
-    """Return a tensor whose zeros around the map are values of a layer of its own.
+def _repeated(node: Node, values: list[Any]) -> Any:
+    """Return a number, or a constant, repeated to a shape that memory can hold."""
+    sides = tuple(int(side) for side in np.ravel(values[-1]))
+    first = node.attributes.get("value", np.zeros(1)) if node.op == "ConstantOfShape" else values[0]
+    try:
+        whole = np.broadcast_shapes(np.shape(first) if node.op == "Expand" else (), sides)
+        check_shape([max(side, 1) for side in whole], node.outputs[0])
+        number = first if node.op == "Expand" else np.ravel(first)[0]
+        return np.ascontiguousarray(np.broadcast_to(number, whole))
+    except ValueError as error:
+        raise RefusalError(str(error), "shape") from None
 
-    That is a window as large as the padding, of which one place is 1. The tensor itself if it has
-    no padding.
-    """
-    if not any(value.pads):
-        return value
-    index, top, left = walk.index(value), value.pads[0], value.pads[1]
-    stage = walk.closed(value)
-    tall, wide = top + value.pads[2], left + value.pads[3]
-    channels = stage.shape[0]
-    walk.memory.take(name, channels * (tall + 1) * (wide + 1))
-    walk.memory.take(name, channels * (stage.shape[1] + tall) * (stage.shape[2] + wide))
-    place = np.zeros((channels, 1, tall + 1, wide + 1), np.int64)
-    place[:, :, value.pads[2], value.pads[3]] = 1
-    made = Stage(
-        walk.unused(f"{walk.layer_name(name)}_padded"),
-        "conv2d",
-        (stage.name,),
-        (channels, stage.shape[1] + tall, stage.shape[2] + wide),
-        (Kernel(place.astype(np.float64), place, np.ones(channels)),),
-        channels,
-        pads=(tall, wide, tall, wide),
-        grid=stage.grid,
-    )
-    view = index[:, :, None, :] if index.ndim == 3 else index
-    rows, cols = _map_axes(view, stage.shape)
-    first = np.moveaxis(view, (rows, cols), (2, 3))
-    picks = layouts.channels(first, stage.shape)
-    maps = walk.add(made).index[:, picks]
-    maps = np.moveaxis(maps, (2, 3), (rows, cols))
-    return Value(made.name, maps[:, :, 0, :] if index.ndim == 3 else maps)
+
+def _computed(node: Node, values: list[Any]) -> Any:
+    try:
+        sides = np.broadcast_shapes(*(array.shape for array in values))
+        check_shape([max(side, 1) for side in sides], node.outputs[0])
+        whole = node.op == "Div" and all(array.dtype.kind == "i" for array in values)
+        with np.errstate(all="ignore"):
+            function = np.floor_divide if whole else _ARITHMETIC[node.op]
+            found = values[0] if len(values) > 2 else function(*values)
+            for other in values[1:] if len(values) > 2 else ():
+                found = function(found, other)
+    except (ValueError, TypeError) as error:
+        raise RefusalError(f"cannot be computed ({error})") from None
+    if found.dtype.kind == "f" and not math.isfinite(float(np.sum(np.abs(found)))):
+        raise RefusalError("gives values that are not finite")
+    return found

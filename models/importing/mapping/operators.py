@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.importing.mapping import channels, convolutions, moves, pools, rounding, sums
+from models.importing.mapping import borders, channels, convolutions, moves, pools, rounding, sums
 from models.importing.mapping.walk import Handler
 
 _HANDLERS: Mapping[str, Handler] = {
@@ -32,15 +32,16 @@ _HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(channels.CURVES, channels.activation),
     "BatchNormalization": channels.batch_norm,
     "Quantise": rounding.quantise,
-    "Pad": moves.pad,
+    "Pad": borders.pad,
     "Shape": moves.shape_of,
     **dict.fromkeys(moves.MOVES, moves.move),
+    "Resize": convolutions.resize,
     **dict.fromkeys(moves.SAME, moves.same),
     "Dequantise": rounding.dequantise,
 }
 PADDED = ("Conv", "AveragePool", "Pad", "Transpose", "Quantise", "Dequantise", *moves.SAME)
 """Operators that take zeros around a map as they are, without a layer that makes them."""
 HANDLERS: Mapping[str, Handler] = {
-    op: handler if op in PADDED else moves.unpadded(handler) for op, handler in _HANDLERS.items()
+    op: handler if op in PADDED else borders.unpadded(handler) for op, handler in _HANDLERS.items()
 }
 """What makes stages of a node, by its operator."""

@@ -1,7 +1,7 @@
 """Maps finer than the stage that holds them: the phases of each place are channels there.
 
-What makes maps larger (transposed convolutions, nearest resizing, pixel shuffles) leaves the places
-in between as channels of the coarse map, and layers behind it compute all phases at once.
+What makes maps larger (transposed convolutions, resizing, pixel shuffles) leaves the places in
+between as channels of the coarse map, and layers behind it compute all phases at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from models.graph.verifier import MOST_WEIGHTS
 from models.importing.mapping import kernels, layouts
+from models.importing.mapping.layouts import Places
 from models.importing.mapping.stages import Kernel, Stage
 from models.importing.mapping.walk import Value, Walk
 from models.importing.readers.foreign import Ints
@@ -26,8 +27,8 @@ from models.importing.readers.table import RefusalError
 class Axis:
     """Places that each tap reads along rows or columns, of a map that has phases.
 
-    Made by ``windows`` and ``spaced``. Tap k of output phase p at coarse place Y reads the fine
-    input place ``phases * step * Y + reads[p, k]``, if it is one of ``taken[p, k]``.
+    Made by ``windows``, ``spaced`` and ``lines``. Tap k of output phase p at coarse place Y reads
+    the fine input place ``phases * step * Y + reads[p, k]``, if it is one of ``taken[p, k]``.
     """
 
     reads: Ints
@@ -81,6 +82,22 @@ def spaced(phases: int, taps: int, stride: int, pad: int, dilation: int, count: 
     return Axis(distance // stride, distance % stride == 0, phases, 1, count)
 
 
+def lines(phases: int, places: Places, count: int, before: int) -> tuple[Axis, Ints]:
+    """Return what linear interpolation reads along an axis of a map of ``phases``, and its weights.
+
+    before: places of the map before the one that ``places`` counts from. Each phase of the output
+    has two taps of its own; weights are in units of ``1 / places.unit``, by tap.
+    """
+    often = phases // math.gcd(places.ratio.numerator, phases)
+    made = places.ratio.denominator * often
+    reads, part = divmod(places.of(made), places.unit)
+    own = np.repeat(np.eye(made, dtype=bool), 2, axis=1)
+    weights = np.stack([places.unit - part, part], 1).ravel()
+    both = np.tile((reads[:, None] + before + np.arange(2)).ravel(), (made, 1))
+    step = places.ratio.numerator * often // phases
+    return Axis(both, own & (weights > 0), phases, step, count), weights
+
+
 def of(walk: Walk, value: Value) -> Ints | None:
     """Return which channel of its stage is each phase of a tensor: (channels, rows, columns).
 
@@ -116,8 +133,7 @@ def convolved(
     stage = walk.closed(value)
     out = len(weights.values)
     width = stage.shape[0] // groups
-    owner = picks.reshape(groups, -1) // max(width, 1)
-    own = groups > 1 and bool((owner == np.arange(groups)[:, None]).all())
+    own = groups > 1 and apart(picks, groups, stage.shape[0])
     picks, width = (picks % width, width) if own else (picks, stage.shape[0])
     made = (len(rows.reads), len(cols.reads))
     size = math.prod(made) * out * width * rows.taps * cols.taps
@@ -154,6 +170,13 @@ def convolved(
         (top, left, bottom, right),
     )
     return result, _fine(walk.add(result), made, out, axis, axes), order
+
+
+def apart(picks: Ints, groups: int, channels: int) -> bool:
+    """Return True if each group of a tensor's channels is that of its stage's ``channels``."""
+    width = channels // groups
+    owner = picks.reshape(groups, -1) // max(width, 1)
+    return groups * width == channels and bool((owner == np.arange(groups)[:, None]).all())
 
 
 def _fine(value: Value, made: tuple[int, int], out: int, axis: int, axes: Sequence[Axis]) -> Value:

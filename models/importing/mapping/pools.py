@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping import layouts, moves, sums
+from models.importing.mapping import borders, layouts, sums
 from models.importing.mapping.stages import Kernel, Stage, Window
 from models.importing.mapping.sums import as_read, mapped, output_places, pair, sum4
 from models.importing.mapping.walk import Value, Walk
@@ -23,7 +23,7 @@ def average_pool(walk: Walk, node: Node) -> Row:
     if node.op == "AveragePool":
         whole, own = bool(node.attributes.get("count_include_pad", 0)), node.attributes
         if own.get("pads", ()) or own.get("auto_pad", "VALID") not in ("VALID", "NOTSET"):
-            value = value if whole else moves.filled(walk, value, node.inputs[0])
+            value = value if whole else borders.filled(walk, value, node.inputs[0])
         whole = whole or any(value.pads)  # zeros of a Pad before count
         value = walk.straight(value, walk.name(node))
         stage, (kernel, stride, pads) = walk.closed(value), pooling(walk, node, value)

@@ -120,8 +120,21 @@ def _round_parts(walk: Walk, stage: Stage, grid: Grid) -> bool:
             walk.add(copy)
             name = copy.name
         names.append(name)
+    if copied := [name for name in names if name not in stage.inputs]:
+        _put_before(walk, copied, stage.name)
     stage.inputs, stage.grid = tuple(names), grid
     return True
+
+
+def _put_before(walk: Walk, names: list[str], reader: str) -> None:
+    """Order stages so that those of ``names``, the last ones, stand before the one that reads them.
+
+    Producers come before consumers in ``walk.stages``.
+    """
+    moved = {name: walk.stages.pop(name) for name in names}
+    behind = list(walk.stages)[list(walk.stages).index(reader) :]
+    walk.stages |= moved
+    walk.stages |= {name: walk.stages.pop(name) for name in behind}
 
 
 def _settle(walk: Walk, stage: Stage, grid: Grid) -> None:

@@ -84,6 +84,20 @@ def _sum(reading: Reading, node: Node) -> list[Node]:
     return made or [replace(node, op="Identity")]
 
 
+def _resize(reading: Reading, node: Node) -> list[Node]:
+    """Read Upsample, and Resize as ONNX 10 has it: scales behind the input, one way to place."""
+    if node.op == "Resize" and len(node.inputs) != 2:
+        return [node]
+    given = node.attributes
+    name = next(iter(node.inputs[1:]), "")
+    if "scales" in given:
+        name = reading.store(f"{node.name}#scales", np.array(given["scales"], np.float32))
+    mode = given.get("mode", "nearest")
+    how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    how["mode"] = mode.decode() if isinstance(mode, bytes) else mode
+    return [replace(node, op="Resize", inputs=(node.inputs[0], "", name), attributes=how)]
+
+
 # Operators on codes (QOperator) --------------------------------------------------------------
 
 
@@ -154,6 +168,8 @@ READERS: dict[str, Reader] = {
     "DequantizeLinear": _dequantize,
     "Clip": _clip,
     "Sum": _sum,
+    "Resize": _resize,
+    "Upsample": _resize,
     "Cast": onnx_integers.cast,
     "ConvInteger": onnx_integers.convolution,
     "QLinearConv": _on_codes("Conv", (0, 3), 6, bias=8),

@@ -27,7 +27,7 @@ INSTEAD = {
     "GRU": "use convolutions over time",
     "ConvTranspose": "use a convolution on a larger map",
     "TRANSPOSE_CONV": "use a convolution on a larger map",
-    "Resize": "train for one size",
+    "Resize": "resize to nearest values, or bilinearly",
     "DynamicQuantizeLinear": "quantise statically, with calibration data",
     "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
     "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",

@@ -93,11 +93,18 @@ def _unshuffle(call: Call) -> list[Node]:
     ]
 
 
-def nearest(call: Call) -> list[Node]:
-    """Read upsample_nearest, whose output's shape is known."""
-    sides = call.number(np.array(call.shapes[0], np.int64), "sizes")
+def resized(call: Call) -> list[Node]:
+    """Read upsample_nearest, upsample_linear and upsample_bilinear: the output's shape is known."""
     how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return call.node("Resize", call.tensor("input") or call.tensor("self"), "", "", sides, **how)
+    if "linear" in call.operator:
+        corners = bool(call.args.get("align_corners"))
+        way = "align_corners" if corners else "half_pixel"
+        how = {"coordinate_transformation_mode": way, "mode": "linear"}
+    sides = call.number(np.array(call.shapes[0], np.int64), "sizes")
+    given = call.args.get("scale_factors")
+    scales = call.number(np.array([1.0, 1.0, *given]), "scales") if given else ""
+    what = call.tensor("input") or call.tensor("self")
+    return call.node("Resize", what, "", scales, sides, **how)
 
 
 def pad(call: Call) -> list[Node]:

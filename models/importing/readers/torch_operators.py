@@ -245,7 +245,8 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
     **{f"aten.{name}": torch_moves.split for name in ("split", "split_with_sizes", "chunk")},
     "aten.cat": torch_moves.concat, "aten.channel_shuffle": torch_moves.shuffle,
     "aten.pixel_shuffle": torch_moves.blocks, "aten.pixel_unshuffle": torch_moves.blocks,
-    **{f"aten.upsample_nearest{axes}d": torch_moves.nearest for axes in (1, 2)},
+    **{f"aten.upsample_{name}": torch_moves.resized for name in (
+        "nearest1d", "nearest2d", "linear1d", "bilinear2d")},
     **{f"aten.{name}": torch_moves.pad for name in ("pad", "constant_pad_nd")},
     **{f"aten.{name}": _dropout for name in ("dropout", "dropout_", "feature_dropout")},
     **{f"aten.{name}": _plain("Identity") for name in (
@@ -268,7 +269,7 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
 }  # fmt: skip
 """Operator -> what reads a call of it."""
 NAMES: Mapping[str, str] = {
-    "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.upsample_bilinear2d": "Resize",
+    "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.upsample_bicubic2d": "Resize",
     "aten.layer_norm": "LayerNormalization", "aten.instance_norm": "InstanceNormalization",
     "quantized_decomposed.choose_qparams": "DynamicQuantizeLinear",
 }  # fmt: skip

@@ -67,7 +67,7 @@ def test_a_network_folder_is_built_and_simulated_bit_exact(
     assert found["cycles_per_image"] == made["cycles_per_image"]
 
 
-@pytest.mark.parametrize("make", [onnx_models.decoder, onnx_models.curves])
+@pytest.mark.parametrize("make", [onnx_models.decoder, onnx_models.bilinear, onnx_models.curves])
 def test_maps_that_grow_and_activations_are_simulated_bit_exact(
     make: Callable[[], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping import moves
+from models.importing.mapping import borders
 from models.importing.mapping.stages import Stage
 from models.importing.mapping.walk import INPUT, Walk
 
@@ -62,7 +62,7 @@ def run(walk: Walk, values: Any, output: str) -> Any:
     """The output of a file of real numbers for one input, by way of its stages."""
     found: dict[str, Any] = {}
     walk.index(walk.values[next(iter(walk.graph.inputs))])
-    value = moves.filled(walk, walk.values[output], output)
+    value = borders.filled(walk, walk.values[output], output)
     for name, stage in walk.stages.items():
         if name == INPUT:
             laid = np.ravel(values)[walk.input_order].reshape(stage.shape)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.importing.integers import integer_network
-from models.importing.mapping import constants, kernels, operators
+from models.importing.mapping import kernels, moves, operators
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers.foreign import Node
 from models.importing.readers.table import Table
@@ -58,7 +58,7 @@ def _walked(path: Path) -> tuple[Walk, str, str]:
         del graph.inputs[name]
     graph.nodes.sort(key=lambda node: node.op != "Dequantise")
     table = Table()
-    found = walk(graph, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(graph, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     assert [str(row) for row in table.refused] == []
     return found, first, graph.outputs[0]
 

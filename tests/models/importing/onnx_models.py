@@ -146,6 +146,32 @@ def decoder() -> onnx.ModelProto:
     return model(q.nodes, q.constants, out="y_d")
 
 
+def bilinear() -> onnx.ModelProto:
+    """Bilinear resizing: by 2, then by 3 and 8 in two layers; by 4 and 2, asymmetric."""
+    q = Qdq(8)
+    x = q.rounded("x", 0.02, -3)
+    made = [x, *q.weights("c1", (4, 3, 3, 3), 0.02)]
+    q.nodes.append(node("Conv", made, ["a"], "c1", strides=[2, 2]))
+    a = q.rounded("a", 0.09, 7)
+    for name, source, factors, way in (
+        ("u", a, (2, 2), "half_pixel"),
+        ("v", "u_d", (3, 8), "pytorch_half_pixel"),
+        ("w", a, (4, 2), "asymmetric"),
+    ):
+        q.constants[f"{name}_scales"] = np.array([1, 1, *factors], np.float32)
+        q.nodes.append(node("Resize", [source, "", f"{name}_scales"], [name], f"resize_{name}",
+                            mode="linear", coordinate_transformation_mode=way))  # fmt: skip
+        q.rounded(name, 0.09, 7)
+    for name, stride, pads in (("v", [3, 8], [0] * 4), ("w", [2, 1], [1] * 4)):
+        made = [f"{name}_d", *q.weights(f"c{name}", (2, 4, 3, 3), 0.09)]
+        q.nodes.append(node("Conv", made, [f"{name}p"], f"read_{name}", strides=stride,
+                            pads=pads))  # fmt: skip
+        q.rounded(f"{name}p", 0.5, 5)
+    q.nodes.append(node("Add", ["vp_d", "wp_d"], ["y"], "sum"))
+    q.rounded("y", 0.07, 3)
+    return model(q.nodes, q.constants, out="y_d")
+
+
 def leaky() -> onnx.ModelProto:
     """Leaky ReLU of a convolution, PReLU of its rounded result, and a hard sigmoid at the end."""
     q = Qdq(6)

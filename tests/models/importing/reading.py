@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.importing.mapping import constants, host, kernels, operators
+from models.importing.mapping import host, kernels, moves, operators
 from models.importing.mapping.walk import Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.table import Table
@@ -20,6 +20,6 @@ def walked(path: Path) -> tuple[Walk, str]:
         graph = onnx_file.read(data, "net", path)
     table = Table()
     graph = host.without_host(graph, table)
-    found = walk(graph, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(graph, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     assert [str(row) for row in table.refused] == []
     return found, graph.outputs[0]

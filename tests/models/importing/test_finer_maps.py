@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from models.importing import programs
-from models.importing.mapping import constants, host, kernels, operators
+from models.importing.mapping import host, kernels, moves, operators
 from models.importing.mapping.walk import walk
 from models.importing.readers import torch_program
 from models.importing.readers.table import Table
@@ -68,6 +68,23 @@ def up(*parts: nn.Module) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), *parts)
 
 
+class Skip(nn.Module):
+    """A decoder's step: a map doubled bilinearly, joined with a finer one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3, 2, 1), nn.Conv2d(2, 4, 3, padding=1)
+        self.last = nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(torch.cat([linear(2)(self.a(x)), self.b(x)], 1))
+
+
+def linear(scale: Any = None, *, size: Any = None) -> nn.Module:
+    """Bilinear resizing by a factor, or to a size with aligned corners."""
+    return nn.Upsample(size, scale, "bilinear", align_corners=size is not None)
+
+
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "u-net": Unet,
     "broadcast": Broadcast,
@@ -88,6 +105,23 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         nn.LeakyReLU(0.2), nn.MaxPool2d(2), nn.PReLU(8, -0.3), nn.Conv2d(8, 4, 1), nn.PReLU(4),
         nn.BatchNorm2d(4), nn.Hardsigmoid(), nn.AvgPool2d(2), nn.LeakyReLU(),
     ),
+    "bilinear, read by windows": up(
+        linear(2), nn.Conv2d(8, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, 2)
+    ),
+    "bilinear twice": up(linear(2), linear(2), nn.Conv2d(8, 3, 3, padding=1)),
+    "bilinear of phases": up(nn.ConvTranspose2d(8, 4, 2, 2), linear(2), nn.Conv2d(4, 3, 3)),
+    "bilinear of a repeated map": up(nn.Upsample(scale_factor=2), linear(2), nn.Conv2d(8, 3, 3)),
+    "bilinear of a shuffled map": up(nn.PixelShuffle(2), linear((2, 3)), nn.Conv2d(2, 3, 3)),
+    "bilinear of the input": lambda: nn.Sequential(linear(2), nn.Conv2d(2, 3, 3, padding=1)),
+    "bilinear skip": Skip,
+    "bilinear by 8, in two layers": up(linear(8)),
+    "bilinear up and down": up(linear((3, 1.5)), linear(0.5), nn.Conv2d(8, 3, 3)),
+    "bilinear, corners aligned": up(linear(size=(15, 22)), nn.Flatten(), nn.Linear(2640, 3)),
+    "bilinear of one place": up(nn.AvgPool2d((8, 1)), linear((4, 2)), nn.Conv2d(8, 3, 3)),
+    "linear of one dimension": lambda: nn.Sequential(
+        nn.Flatten(2), nn.Conv1d(2, 3, 3), nn.Upsample(scale_factor=2, mode="linear"),
+        nn.Conv1d(3, 3, 3),
+    ),
     "one dimension": lambda: nn.Sequential(
         nn.Flatten(2), nn.ConvTranspose1d(2, 4, 4, 2, 1), nn.Upsample(scale_factor=2),
         nn.Conv1d(4, 3, 3, padding=1),
@@ -100,7 +134,7 @@ def same(module: nn.Module, shape: tuple[int, ...]) -> None:
     graph = torch_program.read(torch.export.export(module, (x,)), "net")
     table = Table()
     rest = host.without_host(graph, table)
-    found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(rest, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     assert [str(row) for row in table.refused] == []
     ours = evaluator.run(found, x.numpy(), rest.outputs[0])
     theirs = module(x).detach().numpy()
@@ -112,6 +146,12 @@ def same(module: nn.Module, shape: tuple[int, ...]) -> None:
 def test_layers_compute_what_the_module_computes(name: str) -> None:
     torch.manual_seed(0)
     same(MODULES[name]().eval(), (1, 2, 8, 8))
+
+
+def test_edges_of_high_maps_are_moved_in_steps() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(2, 3, 1), linear((2, 1)), nn.Conv2d(3, 2, 3))
+    same(module.eval(), (1, 2, 70, 3))
 
 
 @settings(max_examples=40, deadline=None)

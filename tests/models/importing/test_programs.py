@@ -16,7 +16,7 @@ from torch.nn import functional
 from models.errors import ModelError
 from models.files.reading import FileError
 from models.importing import folder, imports, programs
-from models.importing.mapping import constants, host, kernels, operators
+from models.importing.mapping import host, kernels, moves, operators
 from models.importing.mapping.walk import walk
 from models.importing.readers import torch_program
 from models.importing.readers.table import Table
@@ -122,7 +122,7 @@ def test_layers_compute_what_the_module_computes(name: str, core: bool) -> None:
     graph = torch_program.read(program.run_decompositions() if core else program, "net")
     table = Table()
     rest = host.without_host(graph, table)
-    found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(rest, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     assert [str(row) for row in table.refused] == []
     ours = evaluator.run(found, x.numpy(), rest.outputs[0])
     theirs = module(x).detach().numpy()

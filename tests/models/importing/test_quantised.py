@@ -45,7 +45,14 @@ def assert_same(first: Any, second: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [onnx_models.residual, onnx_models.decoder, onnx_models.leaky, onnx_models.curves]
+    "make",
+    [
+        onnx_models.residual,
+        onnx_models.decoder,
+        onnx_models.bilinear,
+        onnx_models.leaky,
+        onnx_models.curves,
+    ],
 )
 def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(
     make: Callable[[], Any], tmp_path: Path
@@ -75,6 +82,9 @@ def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(
             steps = np.abs(found - codes[layer.output])
             assert steps.max() <= 1, layer.name
             assert np.ptp(codes[layer.output]) > 20, "the example says nothing"
+            if layer.name.startswith("resize"):  # halfway between two codes theirs goes to even
+                assert (steps > 0).mean() <= 0.15
+                continue
             different, count = different + int((steps > 0).sum()), count + steps.size
     assert different <= 0.005 * count
 
@@ -206,6 +216,23 @@ def test_a_file_is_read_from_bytes_alone(tmp_path: Path) -> None:
     path = tmp_path / "no_ending"
     path.write_bytes(buffer.getvalue())
     assert imports.read(path).source.format == "onnx"
+
+
+def test_what_a_concat_joins_of_other_steps_is_rounded_before_it(tmp_path: Path) -> None:
+    q = onnx_models.Qdq(9)
+    x = q.rounded("x", 0.02, -3)
+    for name, scale in (("a", 0.09), ("b", 0.05)):
+        made = [x, *q.weights(f"c{name}", (2, 3, 1, 1), 0.02)]
+        q.nodes.append(onnx_models.node("Conv", made, [name], name))
+        q.rounded(name, scale)
+    q.nodes.append(onnx_models.node("Concat", ["a_d", "b_d"], ["j"], "join", axis=1))
+    q.rounded("j", 0.09)
+    found = integer(
+        write(tmp_path / "net.onnx", onnx_models.model(q.nodes, q.constants, out="j_d"))
+    )
+    names = [layer.name for layer in found.layers]
+    assert sorted(names[:2]) == ["a", "b"]
+    assert names[2:] == ["join_part2", "join", "logits"]
 
 
 def test_unrounded_outputs_keep_a_scale_for_each_channel(tmp_path: Path) -> None:

@@ -115,7 +115,8 @@ def test_sums_are_within_a_step_of_tflites_reference_kernels(
 
 
 @pytest.mark.parametrize(
-    "kind", ["transposed", "nearest", "blocks", "leaky", *tflite_models.CURVES]
+    "kind",
+    ["transposed", "nearest", "blocks", "leaky", *tflite_models.BILINEAR, *tflite_models.CURVES],
 )
 def test_single_operators_are_within_a_step_of_tflites_reference_kernels(
     kind: str, tmp_path: Path
@@ -126,7 +127,9 @@ def test_single_operators_are_within_a_step_of_tflites_reference_kernels(
     steps = layer_oracle.compare(path, 60)
     assert np.abs(steps).max() <= (0 if kind in ("nearest", "blocks") else 1)
     # Their leaky ReLU rounds values below 0 twice: -9.39 becomes -10.
-    assert (steps == 0).mean() >= (0.94 if kind == "leaky" else 0.995)
+    # Interpolation often ends halfway between two codes: theirs goes away from code 0, ours up.
+    often = 0.8 if kind in tflite_models.BILINEAR else 0.94 if kind == "leaky" else 0.995
+    assert (steps == 0).mean() >= often
 
 
 def test_a_tflite_file_written_as_qdq_is_the_same_network(tmp_path: Path) -> None:

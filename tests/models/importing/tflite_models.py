@@ -199,8 +199,19 @@ CURVES: dict[str, tuple[list[float], list[int]]] = {
 """Activation -> scale and zero point of its result, as TFLite asks."""
 
 
+BILINEAR: dict[str, tuple[list[int], bool, bool]] = {
+    "bilinear, half pixels": ([10, 8], False, True),
+    "bilinear, half pixels by 4 and 3": ([20, 12], False, True),
+    "bilinear by 8": ([40, 32], False, True),
+    "bilinear, asymmetric": ([10, 16], False, False),
+    "bilinear, corners aligned": ([9, 7], True, False),
+    "bilinear, columns alone": ([5, 8], False, True),
+}
+"""Bilinear resizing of 5 rows and 4 columns -> places, align_corners, half_pixel_centers."""
+
+
 def single(kind: str) -> bytes:
-    """One operator: transposed, nearest or blocks, which make a larger map; leaky; or of CURVES."""
+    """One operator: transposed, nearest, of BILINEAR, blocks: a larger map; leaky; of CURVES."""
     m = Builder()
     i8, i32, b = t.TensorType.INT8, t.TensorType.INT32, m.b
     x = m.tensor("x", [1, 5, 4, 8], i8, [0.031], [-17])
@@ -225,6 +236,15 @@ def single(kind: str) -> bytes:
         t.ResizeNearestNeighborOptionsAddHalfPixelCenters(b, True)
         options, name = t.ResizeNearestNeighborOptionsEnd(b), "ResizeNearestNeighborOptions"
         code, inputs = t.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR, [x, s]
+    elif kind in BILINEAR:
+        sides, corners, centres = BILINEAR[kind]
+        s = m.tensor("s", [2], i32, data=np.array(sides, np.int32))
+        y = m.tensor("y", [1, *sides, 8], i8, [0.031], [-17])
+        t.ResizeBilinearOptionsStart(b)
+        t.ResizeBilinearOptionsAddAlignCorners(b, corners)
+        t.ResizeBilinearOptionsAddHalfPixelCenters(b, centres)
+        options, name = t.ResizeBilinearOptionsEnd(b), "ResizeBilinearOptions"
+        code, inputs = t.BuiltinOperator.RESIZE_BILINEAR, [x, s]
     elif kind == "leaky":
         y = m.tensor("y", [1, 5, 4, 8], i8, [0.0203], [-60])
         t.LeakyReluOptionsStart(b)

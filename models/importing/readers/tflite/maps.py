@@ -45,6 +45,24 @@ def nearest(call: Call) -> list[Node]:
     ]
 
 
+def bilinear(call: Call) -> list[Node]:
+    """Read a bilinear resizing."""
+    options = call.options("ResizeBilinearOptions")
+    corners = bool(options and options.AlignCorners())
+    centres = bool(options and options.HalfPixelCenters())
+    way = "align_corners" if corners else "half_pixel" if centres else "asymmetric"
+    batch, rows, cols, channels = call.out_shape()
+    sizes = call.constant("sizes", np.array([batch, channels, rows, cols], np.int64))
+    first, made, last = (f"{call.name}#{part}" for part in ("first", "resized", "last"))
+    how = {"coordinate_transformation_mode": way, "mode": "linear"}
+    return [
+        call.helper("Transpose", call.inputs[:1], first, perm=FIRST),
+        call.node("Resize", (first, "", "", sizes), made, **how),
+        call.helper("Transpose", (made,), last, perm=LAST),
+        *result(call, last),
+    ]
+
+
 def blocks(op: str) -> Callable[[Call], list[Node]]:
     """Return the reader of what moves blocks of places to channels, or back."""
 

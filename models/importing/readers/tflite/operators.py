@@ -227,6 +227,7 @@ _OPERATORS: dict[str, Callable[[Call], list[Node]]] = {
     "REDUCE_MAX": _reduction("ReduceMax"),
     "TRANSPOSE_CONV": maps.transposed,
     "RESIZE_NEAREST_NEIGHBOR": maps.nearest,
+    "RESIZE_BILINEAR": maps.bilinear,
     "DEPTH_TO_SPACE": maps.blocks("DepthToSpace"),
     "SPACE_TO_DEPTH": maps.blocks("SpaceToDepth"),
     "L2_NORMALIZATION": _plain("LpNormalization"),

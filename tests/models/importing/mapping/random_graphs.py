@@ -162,9 +162,15 @@ def larger(g: Graph, x: str) -> str:
                  coordinate_transformation_mode="asymmetric")  # fmt: skip
 
 
+def interpolated(g: Graph, x: str) -> str:
+    scales = g.constant(np.array([1, 1, *g.chance.choices([1, 2, 3, 1.5, 0.5], k=2)], np.float32))
+    way = g.chance.choice(["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"])
+    return g.add("Resize", [x, "", scales], mode="linear", coordinate_transformation_mode=way)
+
+
 STEPS: list[Callable[[Graph, str], str]] = [
     conv, conv, conv, transposed, pool, norm, curve, curve, join, join, gate, part, shuffle,
-    scaled, padded, larger,
+    scaled, padded, larger, interpolated,
 ]  # fmt: skip
 
 

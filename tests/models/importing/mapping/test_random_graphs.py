@@ -15,7 +15,7 @@ from onnx import ModelProto  # noqa: E402
 
 from models.errors import ModelError  # noqa: E402
 from models.files.reading import FileError  # noqa: E402
-from models.importing.mapping import constants, host, kernels, operators  # noqa: E402
+from models.importing.mapping import host, kernels, moves, operators  # noqa: E402
 from models.importing.mapping.walk import walk  # noqa: E402
 from models.importing.readers import onnx_file  # noqa: E402
 from models.importing.readers.table import Table  # noqa: E402
@@ -37,7 +37,7 @@ def outcome(made: ModelProto, seed: int) -> str:
     table = Table()
     try:
         graph = host.without_host(onnx_file.read(made.SerializeToString(), "n", Path("n")), table)
-        found = walk(graph, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+        found = walk(graph, table, operators.HANDLERS, moves.fold, kernels.check_weights)
         if table.refused:
             return "refused"
         if table.of("host"):

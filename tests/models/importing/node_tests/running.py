@@ -10,7 +10,7 @@ import numpy as np
 
 from models.errors import ModelError
 from models.files.reading import FileError
-from models.importing.mapping import constants, host, kernels, operators
+from models.importing.mapping import host, kernels, moves, operators
 from models.importing.mapping.stages import Stage
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file
@@ -50,7 +50,7 @@ def _imported(way: Way) -> tuple[Walk, str]:
     graph = onnx_file.read(way.model.SerializeToString(), "node", Path("node.onnx"))
     table = Table()
     graph = host.without_host(graph, table)
-    found = walk(graph, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    found = walk(graph, table, operators.HANDLERS, moves.fold, kernels.check_weights)
     if table.refused:
         raise ModelError(str(table.refused[0]))
     if graph.outputs[0] not in {**found.values, **found.constants}:
