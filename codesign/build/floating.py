@@ -280,6 +280,8 @@ def finetune(
         learning_rate=FINETUNE_RATE,
         quantised_rate_share=1.0,
         label_smoothing=0.0,
+        norm_share=design.training.norm_share or 0.0,  # the network is folded already
+        average_epochs=design.training.average_epochs or 0.0,
     )
     settings = dataclasses.replace(settings, threads=threads or settings.threads)
     teacher = loading.load(subject.network, design.quantisation, settings.scale_bits)

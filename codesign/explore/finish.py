@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from codesign import prediction
 from codesign.build import pipeline
 from codesign.design import Design
-from codesign.explore import building, folds, training
+from codesign.explore import building, folds, planning, training
 from codesign.explore.building import FinishedDesign
 from codesign.explore.choice import Option, Trained, best_option, finalists
 from codesign.explore.finish_settings import FinishSettings
@@ -174,7 +174,7 @@ class _Finish:
         planned = [(found[1], found[0].trained) for found in designs if found is not None]
         if not planned:
             return []
-        plan = training.plan(planned, self.wanted)
+        plan = planning.plan(planned, self.wanted)
         self.done.notes = (*self.wanted.notes, *plan.notes)
         threads = 1 if plan.networks > 1 else None
         return [

@@ -15,6 +15,7 @@ from codesign.search.trials import is_empty
 from codesign.tools import locks
 from models.files import json_io
 from models.files.folders import kept_path
+from models.files.forms import conform
 from models.files.reading import FileError, read_json, told_as
 from models.files.writing import inside
 
@@ -223,3 +224,11 @@ def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
 def short_weights(out: Path, key: str) -> Path:
     """Return the file of a network's weights after its short training; ``key``: network_key."""
     return out / SHORT / f"{key}.weights"
+
+
+def read_stored(path: Path, form: Any) -> dict[str, Any]:
+    """Return the content of a file that an earlier run left. Raises UserError if it is damaged."""
+    with told_as(UserError):
+        found: dict[str, Any] = read_json(path)
+        conform(found, form, str(path))
+    return found

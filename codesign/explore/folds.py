@@ -19,8 +19,9 @@ import numpy as np
 
 from codesign.build import pipeline
 from codesign.explore.finish_settings import FinishSettings
+from codesign.explore.folder import read_stored
 from codesign.explore.search import Progress
-from codesign.explore.training import FullTraining, Told, read_stored, settings_of
+from codesign.explore.training import FullTraining, Told, settings_of
 from codesign.results import UserError
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset, Split

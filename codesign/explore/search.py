@@ -128,7 +128,7 @@ class Search:
             if not picks:
                 break
             with self._clock.timed("short_training"):
-                if first and (effort := self._effort(self._proposal(pool, picks[0]))) > 1:
+                if first and (effort := self._effort(self._longest(pool, picks))) > 1:
                     self.approach = self.approach.with_effort(effort)
                     self.notes = (f"short trainings were about {effort} times as long as without a "
                                   "time limit, which had room for that",)  # fmt: skip
@@ -174,19 +174,23 @@ class Search:
             raise nothing_fits(self.inner)
         return self.approach.refined(self.inner, picker.score, pool, first=not self.trained)
 
-    def _effort(self, first: Proposal) -> int:
+    def _longest(self, pool: Evaluated, rows: Sequence[int]) -> Proposal:
+        """Return the network of ``rows`` with the most products, which takes longest to train."""
+        return self._proposal(pool, max(rows, key=lambda row: int(pool.layers.macs[row].sum())))
+
+    def _effort(self, longest: Proposal) -> int:
         """Return the work of each trial, in times of the usual, that the time limit has room for.
 
-        A trial of the ``first`` network is timed, and not kept. What was found is noted in the
-        study, for the workers on it and for a resumed run. 1 without a time limit.
+        A trial of the ``longest`` network of the first round is timed, and not kept. What was found
+        is noted in the study, for the workers on it and for a resumed run. 1 without a time limit.
         """
         noted = effort_of(self.store.noted(EFFORT), self.store.place)
         if noted is None:
-            noted = 1 if self.store.records() else self._timed_effort(first)
+            noted = 1 if self.store.records() else self._timed_effort(longest)
             self.store.note(EFFORT, noted)
         return noted
 
-    def _timed_effort(self, first: Proposal) -> int:
+    def _timed_effort(self, longest: Proposal) -> int:
         approach, networks = self.approach, self.settings.networks
         useless = approach.with_effort(MOST_EFFORT) is approach
         if useless or self.deadline is None or time.monotonic() > self.deadline:
@@ -194,7 +198,7 @@ class Search:
         self.progress("search", 0, networks + 1, "timing a short training")
         subset = approach.how.subset(self.dataset)
         trainer = approach.trainer(self.problem.space, subset, lambda key: None)
-        trial_s = TIMING_RESERVE * max(float(trainer(first)["seconds"]), 1e-3)
+        trial_s = TIMING_RESERVE * max(float(trainer(longest)["seconds"]), 1e-3)
         room = (self.deadline - time.monotonic()) * self.settings.jobs / (networks * trial_s)
         return int(min(max(room, 1), MOST_EFFORT))
 

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +17,11 @@ from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import short_weights
+from codesign.explore.folder import read_stored, short_weights
 from codesign.explore.search import Progress
-from codesign.results import UserError
 from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
 from codesign.tools.workers import Pool
 from models.files import json_io
-from models.files.forms import conform
-from models.files.reading import read_json, told_as
 from models.integer.bits import network_bits, total
 from models.integer.lower import lower
 from models.training.history import settled_accuracy
@@ -33,15 +30,6 @@ if TYPE_CHECKING:
     from models.training.schedule import TrainSettings
     from models.training.trained import TrainedNetwork
 
-LEAST_EPOCHS = 4
-"""Fewest epochs of a full training, even when the time is up, unless fewer are asked for."""
-TRAINING_SHARE = 0.7
-"""Fraction of the remaining time that the full trainings may plan for."""
-MOST_TIMES = 4
-"""Most times the epochs chosen by the size of the data set that a time limit has room for."""
-PLAN = "plan.json"
-"""File in the folder of trainings: what a time limit left of them, for a resumed run."""
-_PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1_000_000), "notes": [str]}
 Told = tuple[str, int, int, float]
 """After an epoch: design, epochs done, epochs in all, validation accuracy (0..1)."""
 
@@ -58,64 +46,6 @@ class FullTraining:
     """None: chosen by the size of the data set; 0: the network stays as its trial left it."""
     threads: int | None
     """Threads of torch; None: as the recipe of the image size has it."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Number of finalists that are trained in full, and the epochs of each. Made by ``plan``."""
-
-    networks: int
-    epochs: int | None
-    notes: tuple[str, ...] = ()
-    """A sentence for each thing that the time limit has cut."""
-
-
-def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) -> Plan:
-    """Fit the full trainings of the finalists, the most promising first, into the time limit.
-
-    First, fewer networks are trained; when one alone does not fit TRAINING_SHARE of the time left,
-    by the pace of its short training, it is trained for fewer epochs, at least LEAST_EPOCHS. Time
-    that all of them leave goes into more epochs, unless their number was asked for. What was
-    planned is stored, so that a resumed run does the same. Raises UserError if that is damaged.
-    """
-    epochs = wanted.epochs
-    if wanted.time_left_s is None:
-        return Plan(len(finalists), epochs)
-    path = wanted.training / PLAN
-    if path.exists():
-        known = read_stored(path, _PLAN_FORM)
-        return Plan(known["networks"], known["epochs"], tuple(known["notes"]))
-    full = epochs
-    if full is None:
-        full = pipeline.settings_of(finalists[0][0], wanted.dataset).epochs
-    images = len(wanted.dataset.train)
-    paces = [wanted.short.seconds_an_epoch(short.seconds, images) for _, short in finalists]
-    left_s = TRAINING_SHARE * wanted.time_left_s
-
-    def seconds_an_epoch(count: int) -> float:
-        longest, work = max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs
-        return max(longest, work) * wanted.settings.folds
-
-    fitting = (n for n in range(1, len(paces) + 1) if full * seconds_an_epoch(n) <= left_s)
-    count = max(fitting, default=1)
-    most = full if epochs is not None else MOST_TIMES * full
-    room = int(left_s / seconds_an_epoch(count))
-    planned = min(most, max(room, min(full, LEAST_EPOCHS)))
-    notes = []
-    if count < len(paces):
-        notes.append(
-            f"the time limit cut the networks that are trained in full to {count} of {len(paces)}"
-        )
-    if planned < full:
-        notes.append(f"the time limit cut the full training to {planned} of {full} epochs")
-    if planned > full:
-        notes.append(
-            f"the time limit had room for {planned} epochs of full training instead of {full}"
-        )
-    found = Plan(count, planned, tuple(notes))
-    wanted.training.mkdir(parents=True, exist_ok=True)
-    json_io.write(path, dataclasses.asdict(found))
-    return found
 
 
 def train_all(
@@ -275,14 +205,6 @@ def notes(design: Design, wanted: FinishSettings) -> tuple[str, ...]:
     """
     path = _notes_file(design, wanted)
     return tuple(read_stored(path, {"notes": [str]})["notes"]) if path.exists() else ()
-
-
-def read_stored(path: Path, form: Any) -> dict[str, Any]:
-    """Return the content of a file that an earlier run left. Raises UserError if it is damaged."""
-    with told_as(UserError):
-        found: dict[str, Any] = read_json(path)
-        conform(found, form, str(path))
-    return found
 
 
 def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:

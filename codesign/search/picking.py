@@ -25,6 +25,9 @@ from codesign.search.space.genome import network_key
 
 LEAST_SHARE = 0.75
 """Share of the best accuracy, believed or reached, from which on a network is of interest."""
+ROOM = 0.5
+"""How far the reference point lies behind the least merit of the networks to choose from, in spans
+of it: at a floor, where the most accurate networks are, it would give their accuracy no volume."""
 SHORTLIST = 3
 """Networks whose NPUs are all looked at, for each one that is trained."""
 Chances = Callable[[Floats], Floats]
@@ -117,9 +120,12 @@ class Picker:
         odds, deviation = self._predictor.odds(self._belief.features(pool.layers))
         merits = self._merit(pool)
         fresh = self._fresh(pool, odds, deviation, merits)
+        if not len(fresh):
+            return []
         known = np.column_stack([self._accuracies, self._ranked])
         best = max(self._accuracies, default=float(expit(odds.max())))
-        reference = np.array([self._least_share * best, merits.min()])
+        least = min(merits.min(), merits[fresh].min() - ROOM * np.ptp(merits[fresh]))
+        reference = np.array([self._least_share * best, least])
         worth: Gains = functools.partial(expected_gains, reference=reference)
         if chances is not None:
             worth = functools.partial(choice_gains, chances=chances)

@@ -19,7 +19,7 @@ from models.files.reading import quoted
 from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
 from models.quantisation.plan import Quantisation
-from models.training.choices import TrainingChoices, largest_batch
+from models.training.choices import TrainingChoices, large_images, largest_batch
 from models.training.history import Epoch, to_list
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ MODULES = ("models.training.loop", "torch._dynamo")
 second one."""
 SMALL_SET = 1000
 """Number of training images below which a network may see each of them more often."""
+LONG = 8
+"""Times the usual work from which training large images is compiled, and normalises by batches for
+LONG_NORM_SHARE of the quantised epochs: both take time or accuracy from a shorter one."""
+LONG_NORM_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class ShortTraining:
     boo: float = 0.0
     """Weight of the 1-bits of the weights in the loss (TrainSettings.boo)."""
     training: TrainingChoices = DEFAULT_CHOICES
+    compile: str = "never"
+    norm_share: float = 0.0
+    """Compilation, and the share of quantised epochs with batch norms (TrainSettings)."""
 
     @classmethod
     def of(
@@ -82,8 +89,11 @@ class ShortTraining:
         """
         seen = effort * self.epochs * self.train_images
         images = min(len(dataset.train), effort * self.train_images)
+        long = effort >= LONG and large_images(dataset)
         return dataclasses.replace(
             self,
+            compile="auto" if long else self.compile,
+            norm_share=LONG_NORM_SHARE if long else self.norm_share,
             epochs=max(seen // images, 1),
             train_images=images,
             validation_images=min(len(dataset.validation), effort * self.validation_images),
@@ -162,9 +172,9 @@ def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) ->
     from models.training.schedule import TrainSettings  # torch takes seconds to import
 
     settings = TrainSettings(
-        epochs=how.epochs, compile="never", scale_bits=task.scale_bits, threads=1, seed=how.seed,
-        boo=how.boo, batch_size=min(64, largest_batch(len(dataset.train))),
-        augmentation=how.training.augmentation(dataset),
+        epochs=how.epochs, compile=how.compile, scale_bits=task.scale_bits, threads=1,
+        seed=how.seed, boo=how.boo, batch_size=min(64, largest_batch(len(dataset.train))),
+        augmentation=how.training.augmentation(dataset), norm_share=how.norm_share,
         class_weights=how.training.loss_weights(dataset),
         bfloat16=bool(how.training.bfloat16),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from codesign.cli import main
 from codesign.cli.verbs.explore import front_table
 from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, Calibration
 from codesign.cost.table import ConfigTable
-from codesign.explore import ExploreResult, ExploreSettings, building, explore, training
+from codesign.explore import ExploreResult, ExploreSettings, building, explore, planning, training
 from codesign.explore import finish as finishing
 from codesign.explore import run as exploring
 from codesign.explore import search as searching
@@ -44,6 +44,7 @@ from codesign.search.trials import OBJECTIVES, ONE_BITS
 from models.data import datasets
 from models.errors import DatasetError
 from models.graph.network import NetworkGraph
+from models.training import choices
 from models.training.history import Epoch
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
@@ -317,7 +318,7 @@ def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
     result, said = run(wanted)
     assert result.summary["networks_trained"] == 1
     epochs = {total for stage, _, total, _ in said if stage == "training"}
-    assert epochs == {training.LEAST_EPOCHS}
+    assert epochs == {planning.LEAST_EPOCHS}
     again, _ = run(dataclasses.replace(wanted, resume=True))
     assert without_times(again.summary) == without_times(result.summary)
 
@@ -335,15 +336,15 @@ def test_a_time_limit_takes_networks_before_it_takes_epochs(fakes: Fakes, tmp_pa
              (each_s, 1, 1))  # fmt: skip
     for left_s, networks, notes in cases:
         limited = dataclasses.replace(wanted, time_left_s=left_s)
-        plan = training.plan([(design, short)] * 4, limited)
+        plan = planning.plan([(design, short)] * 4, limited)
         assert (plan.networks, plan.epochs, len(plan.notes)) == (networks, 2, notes), left_s
         if left_s:
-            (out / "training" / training.PLAN).unlink()
+            (out / "training" / planning.PLAN).unlink()
     limited = dataclasses.replace(wanted, time_left_s=each_s)
     for damaged in ("{", '{"networks": 0, "epochs": 2, "notes": []}', "[]"):
-        (out / "training" / training.PLAN).write_text(damaged)
-        with pytest.raises(UserError, match=training.PLAN):
-            training.plan([(design, short)] * 4, limited)
+        (out / "training" / planning.PLAN).write_text(damaged)
+        with pytest.raises(UserError, match=planning.PLAN):
+            planning.plan([(design, short)] * 4, limited)
 
 
 def test_time_that_is_left_goes_into_epochs(fakes: Fakes, tmp_path: Path) -> None:
@@ -354,14 +355,36 @@ def test_time_that_is_left_goes_into_epochs(fakes: Fakes, tmp_path: Path) -> Non
     )
     design = designs.load(out / run(settings(out))[0].summary["design"])
     short = Trained(np.zeros(1, dtype=np.int64), 0.9, seconds=1.0, one_bits=1)
-    usual = training.plan([(design, short)], dataclasses.replace(wanted, time_left_s=None))
+    usual = planning.plan([(design, short)], dataclasses.replace(wanted, time_left_s=None))
     assert usual.epochs is None
-    for left_s, epochs in ((1e3, 350), (1e9, 100 * training.MOST_TIMES)):
-        plan = training.plan([(design, short)] * 2, dataclasses.replace(wanted, time_left_s=left_s))
+    for left_s, epochs in ((1e3, 350), (1e9, 100 * planning.MOST_TIMES)):
+        plan = planning.plan([(design, short)] * 2, dataclasses.replace(wanted, time_left_s=left_s))
         assert (plan.networks, plan.epochs) == (2, epochs)
         assert plan.notes == (f"the time limit had room for {epochs} epochs of full training "
                               "instead of 100",)  # fmt: skip
-        (out / "training" / training.PLAN).unlink()
+        (out / "training" / planning.PLAN).unlink()
+
+
+def test_in_little_time_few_networks_of_large_images_have_enough_epochs(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digits that count as large images: three times the usual epochs come first."""
+    monkeypatch.setattr(choices, "_SMALL_MAP", 0)
+    out = tmp_path / "out"
+    usual_epochs = round(choices._LARGE.images_seen / 1222)
+    monkeypatch.setattr(choices, "EPOCHS", (12, usual_epochs))
+    wanted = FinishSettings(
+        settings(out, epochs=None), datasets.load("digits"), ShortTraining(1, 1222, 216, seed=0), 1
+    )
+    design = designs.load(out / run(settings(out))[0].summary["design"])
+    short = Trained(np.zeros(1, dtype=np.int64), 0.9, seconds=1.0, one_bits=1)
+    for left, networks, epochs in ((5.9, 1, 4.0), (6.1, 2, 3.05), (0.5, 1, 0.5)):
+        left_s = left * usual_epochs / planning.TRAINING_SHARE
+        monkeypatch.setattr(planning, "RESERVE_S", left_s)
+        limited = dataclasses.replace(wanted, time_left_s=left_s)
+        plan = planning.plan([(design, short)] * 2, limited)
+        assert (plan.networks, plan.epochs) == (networks, int(epochs * usual_epochs + 1e-6)), left
+        (out / "training" / planning.PLAN).unlink()
 
 
 def test_trials_use_the_time_that_there_is(fakes: Fakes, tmp_path: Path) -> None:
@@ -446,7 +469,7 @@ def test_an_accuracy_that_no_network_has_is_a_note(fakes: Fakes, tmp_path: Path)
 def test_a_time_limit_holds_for_epochs_that_were_asked_for(fakes: Fakes, tmp_path: Path) -> None:
     _, said = run(settings(tmp_path / "out", epochs=50, time_limit_s=1e-9))
     epochs = {total for stage, _, total, _ in said if stage == "training"}
-    assert epochs == {training.LEAST_EPOCHS}
+    assert epochs == {planning.LEAST_EPOCHS}
 
 
 def test_another_family_is_searched_in_its_own_luts(fakes: Fakes, tmp_path: Path) -> None:

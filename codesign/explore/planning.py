@@ -1,0 +1,87 @@
+"""How many networks are trained in full, and for how many epochs, within a time limit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from codesign.build import pipeline
+from codesign.design import Design
+from codesign.explore.choice import Trained
+from codesign.explore.finish_settings import FinishSettings
+from codesign.explore.folder import read_stored
+from models.files import json_io
+from models.training.choices import worthwhile_epochs
+
+LEAST_EPOCHS = 4
+"""Fewest epochs of a full training, even when the time is up, unless fewer are asked for."""
+TRAINING_SHARE, RESERVE_S = 0.7, 900.0
+"""Fraction of the remaining time that the full trainings may plan for, or all but so many seconds
+of it, if that is more: what follows, synthesis and simulation, does not grow with the limit."""
+MOST_TIMES = 4
+"""Most times the epochs chosen by the size of the data set that a time limit has room for."""
+PLAN = "plan.json"
+"""File in the folder of trainings: what a time limit left of them, for a resumed run."""
+_PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1_000_000), "notes": [str]}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Number of finalists that are trained in full, and the epochs of each. Made by ``plan``."""
+
+    networks: int
+    epochs: int | None
+    notes: tuple[str, ...] = ()
+    """A sentence for each thing that the time limit has cut."""
+
+
+def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) -> Plan:
+    """Fit the full trainings of the finalists, the most promising first, into the time limit.
+
+    First, fewer networks are trained: as many as have time for the epochs up to which these are
+    worth more than a further network (``worthwhile_epochs``), by the pace of their short trainings
+    in TRAINING_SHARE of the time left. When one alone does not fit, it is trained for fewer epochs,
+    at least LEAST_EPOCHS. Time that all of them leave goes into more epochs, unless their number
+    was asked for. What was planned is stored, so that a resumed run does the same. Raises UserError
+    if that is damaged.
+    """
+    epochs = wanted.epochs
+    if wanted.time_left_s is None:
+        return Plan(len(finalists), epochs)
+    path = wanted.training / PLAN
+    if path.exists():
+        known = read_stored(path, _PLAN_FORM)
+        return Plan(known["networks"], known["epochs"], tuple(known["notes"]))
+    full = worth = epochs or 0
+    if epochs is None:
+        full = pipeline.settings_of(finalists[0][0], wanted.dataset).epochs
+        worth = worthwhile_epochs(wanted.dataset, full)
+    images = len(wanted.dataset.train)
+    paces = [wanted.short.seconds_an_epoch(short.seconds, images) for _, short in finalists]
+    left_s = max(TRAINING_SHARE * wanted.time_left_s, wanted.time_left_s - RESERVE_S)
+
+    def seconds_an_epoch(count: int) -> float:
+        longest, work = max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs
+        return max(longest, work) * wanted.settings.folds
+
+    fitting = (n for n in range(1, len(paces) + 1) if worth * seconds_an_epoch(n) <= left_s)
+    count = max(fitting, default=1)
+    most = full if epochs is not None else MOST_TIMES * full
+    room = int(left_s / seconds_an_epoch(count))
+    planned = min(most, max(room, min(full, LEAST_EPOCHS)))
+    notes = []
+    if count < len(paces):
+        notes.append(
+            f"the time limit cut the networks that are trained in full to {count} of {len(paces)}"
+        )
+    if planned < full:
+        notes.append(f"the time limit cut the full training to {planned} of {full} epochs")
+    if planned > full:
+        notes.append(
+            f"the time limit had room for {planned} epochs of full training instead of {full}"
+        )
+    found = Plan(count, planned, tuple(notes))
+    wanted.training.mkdir(parents=True, exist_ok=True)
+    json_io.write(path, dataclasses.asdict(found))
+    return found
