@@ -10,7 +10,7 @@ from codesign.design import Design
 from models.data.datasets import Dataset, Split
 from models.integer import reference
 from models.integer.network import IntegerNetwork
-from models.integer.scores import Scores
+from models.tasks.scores import Scores
 from models.training.history import Epoch, kept_epoch, to_list
 
 TEST = "test"

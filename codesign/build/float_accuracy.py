@@ -20,8 +20,8 @@ from models.data.values import PIXEL_HIGH, PIXELS, are_pixels
 from models.importing.ends import array_notes, joined_order, pixel_notes
 from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
-from models.integer.scores import Scores
 from models.quantisation.plan import Quantisation
+from models.tasks.scores import Scores
 
 PARTS = ("validation", TEST)
 ROUNDED = (

@@ -22,7 +22,7 @@ from models.data.pictures import to_channels
 from models.data.raw import TRAIN, Labels, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
-from models.integer.scores import Scores
+from models.tasks.scores import Scores
 
 FEW_OF = 4
 """So many times as many outputs as the data have classes, and as many as inputs, are those of an
@@ -100,7 +100,7 @@ def given(
     options = ReadOptions(Layout(spec.layout), spec.resize)
     with caches.folder(caches.DATASETS) as cache:
         raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
-    part, more = _part(raw)
+    part, more = part_of(raw)
     values = part.values
     if raw.range == PIXELS:  # pictures, whose channels can be fitted
         values, greyed = to_channels(values, built.shape[0])
@@ -133,13 +133,15 @@ def _same(name: str, own: str) -> bool:
     return name == own or Path(name).resolve() == Path(own).resolve()
 
 
-def _part(raw: Raw) -> tuple[Part, list[str]]:
+def part_of(raw: Raw) -> tuple[Part, list[str]]:
     """Return the test part without notes, or all parts as one (training first) with a note."""
     if TEST in raw.parts:
         return raw.parts[TEST], []
-    parts = [raw.parts[TRAIN], *(part for name, part in raw.parts.items() if name != TRAIN)]
-    values = np.concatenate([part.values for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
+    names = sorted(raw.parts, key=lambda name: name != TRAIN)
+    values, labels = (
+        np.concatenate([getattr(raw.parts[name], what) for name in names])
+        for what in ("values", "labels")
+    )
     return Part(values, labels), [f"there is no test part: all {len(labels)} examples are used"]
 
 

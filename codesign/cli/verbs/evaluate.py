@@ -22,6 +22,7 @@ from codesign.cli.console import Console
 from codesign.design import DatasetSpec
 from codesign.results import UserError
 from models.data.datasets import Split
+from models.data.targets import CLASSES, TASKS
 
 NAME = "evaluate"
 HELP = "measure the accuracy of a build folder's integer network on any data set"
@@ -57,8 +58,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--task",
-        choices=outputs.TASKS,
-        default=outputs.TASKS[0],
+        choices=TASKS,
+        default=CLASSES,
         help="what the outputs of a network folder are: classes of the whole, a class of each "
         "pixel, numbers, or the input again, whose error tells anomalies apart (default: classes)",
     )
@@ -85,7 +86,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    if args.task != outputs.TASKS[0]:
+    if args.task != CLASSES:
         return _measure(args, console)
     if imported.is_network(args.build) and floating.is_float(args.build):
         return _evaluate_float(args, console)
