@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from codesign.build import imported
 from codesign.build.built import of_network
+from codesign.build.evaluation import TEST, Measured
 from codesign.build.other_data import part_of
 from codesign.cli.console import Console
 from codesign.design import DatasetSpec
@@ -24,23 +24,7 @@ from models.importing import folder
 from models.importing.folder import NetworkFolder
 from models.integer import reference
 from models.tasks import measures
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Measures of outputs that are no classes of the whole. Made by ``measured``.
-
-    task: one of targets.TASKS. measures: by name, as of ``models.tasks.measures``.
-    """
-
-    task: str
-    examples: int
-    measures: dict[str, Any]
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: task, examples, measures, notes."""
-        return {**vars(self), "notes": list(self.notes)}
+from models.tasks.measures import Measures
 
 
 def measured(path: Path, spec: DatasetSpec, task: str, data_dir: Path | None = None) -> Measured:
@@ -57,12 +41,7 @@ def measured(path: Path, spec: DatasetSpec, task: str, data_dir: Path | None = N
     if Path(spec.name).suffix.casefold() != ".npz":
         raise UserError(f"--task {task}: --dataset must be an .npz file, not {spec.name}")
     found = folder.load(path)
-    for row in folder.table(path).of("host"):
-        if not row.layer and task != PIXELS:
-            raise UserError(
-                f"--task {task}: {row.name} ({row.operator}) is left to the host, so the network's "
-                "outputs are not those of the file; import the file without it"
-            )
+    check_host(path, task)
     raw = targets.npz((data_dir or Path()) / spec.name, task, Layout(spec.layout))
     data, said = part_of(raw)
     if data.values.shape[1:] != found.input.shape:
@@ -73,13 +52,36 @@ def measured(path: Path, spec: DatasetSpec, task: str, data_dir: Path | None = N
     outputs, notes = _outputs(found, data)
     judge = {PIXELS: _pixels, NUMBERS: _regression, RECONSTRUCTION: _reconstruction}[task]
     result = judge(found, outputs, data)
-    return Measured(task, len(outputs), result, (*raw.notes, *said, *notes))
+    measured = {TEST: Measures(len(outputs), result)}
+    return Measured(task, measured, (*raw.notes, *said, *notes))
+
+
+def check_host(path: Path, task: str) -> None:
+    """Raise UserError if a network folder's host changes outputs that are judged by their values.
+
+    task: one of targets.TASKS.
+    """
+    for row in folder.table(path).of("host"):
+        if not row.layer and task in (NUMBERS, RECONSTRUCTION):
+            raise UserError(
+                f"--task {task}: {row.name} ({row.operator}) is left to the host, so the network's "
+                "outputs are not those of the file; import the file without it"
+            )
+
+
+def test_json(found: Measured) -> dict[str, Any]:
+    """Return the JSON form of what ``evaluate`` measured: task, examples, measures, notes."""
+    one = found.parts[TEST]
+    said = {"examples": one.examples, "measures": one.values, "notes": list(found.notes)}
+    return {"task": found.task, **said}
 
 
 def show(found: Measured, console: Console) -> None:
-    """Print measures, one a line, and all notes."""
-    for name, value in found.measures.items():
-        console.say(f"{name}: {_told(value)}")
+    """Print measures, one a line, by part if there are several, and all notes."""
+    for part, measured in found.parts.items():
+        of = f"{part} " if len(found.parts) > 1 else ""
+        for name, value in measured.values.items():
+            console.say(f"{of}{name}: {_told(value)}")
     for note in found.notes:
         console.say(f"note: {note}")
 

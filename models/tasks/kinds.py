@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -30,13 +30,8 @@ _MOST_EXAMPLES = 10_000
 """Most training examples whose inputs' mean and spread are looked at."""
 
 
-class Result(Protocol):
-    """How good outputs are: a Share or Measures."""
-
-    @property
-    def number(self) -> float: ...
-
-    def describe(self) -> str: ...
+Result = Share | Measures
+"""How good outputs are."""
 
 
 class Task(ABC):
@@ -60,8 +55,16 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def judge(self, outputs: Reals, split: Split) -> Share | Measures:
+    def judge(self, outputs: Reals, split: Split) -> Result:
         """Return how good the outputs (n, outputs) of the examples of a split are, n >= 1."""
+
+    def score(self, split: Split, shape: Shape) -> str:
+        """Return what the score of outputs of a shape is called, which the answers alone decide."""
+        return self.judge(np.zeros((len(split), math.prod(shape))), split).name
+
+    def units(self, data: Dataset, shape: Shape) -> Units | None:
+        """Return the units that outputs of a shape are learned in; None for classes."""
+        return None
 
     @abstractmethod
     def lesson(
@@ -150,19 +153,22 @@ class Numbers(Task):
                 f"layer {layer}: has an output of {shape}, {data.name} has {wanted} numbers for "
                 "each example"
             )
-        if not np.ptp(data.train.labels, axis=0).any():
-            raise ModelError(f"{data.name}: the numbers of the training part never vary")
 
     def judge(self, outputs: Reals, split: Split) -> Measures:
         flat = split.labels.reshape(len(split), -1)
         return Measures(len(split), measures.regression(outputs, flat))
+
+    def units(self, data: Dataset, shape: Shape) -> Units:
+        return Units.of(data.train.labels.reshape(len(data.train), -1), shape[0])
 
     def lesson(
         self, data: Dataset, shape: Shape, smoothing: float, weights: tuple[float, ...]
     ) -> Lesson:
         from models.tasks.lessons import NumberLesson  # torch takes seconds to import
 
-        return NumberLesson(Units.of(data.train.labels.reshape(len(data.train), -1), shape[0]))
+        if not np.ptp(data.train.labels, axis=0).any():
+            raise ModelError(f"{data.name}: the numbers of the training part never vary")
+        return NumberLesson(self.units(data, shape))
 
 
 class Reconstruction(Task):
@@ -183,13 +189,16 @@ class Reconstruction(Task):
             len(split), measures.reconstruction(outputs, levels, split.labels.astype(bool))
         )
 
+    def units(self, data: Dataset, shape: Shape) -> Units:
+        images = data.train.spread(_MOST_EXAMPLES).images
+        return Units.of(images.reshape(len(images), -1) / PIXEL_HIGH, shape[0])
+
     def lesson(
         self, data: Dataset, shape: Shape, smoothing: float, weights: tuple[float, ...]
     ) -> Lesson:
         from models.tasks.lessons import InputLesson  # torch takes seconds to import
 
-        images = data.train.spread(_MOST_EXAMPLES).images
-        return InputLesson(Units.of(images.reshape(len(images), -1) / PIXEL_HIGH, shape[0]))
+        return InputLesson(self.units(data, shape))
 
 
 TASKS: dict[str, Task] = {

@@ -100,6 +100,10 @@ class ClassLesson(Lesson):
         return int((outputs.argmax(dim=1) == targets).sum())
 
 
+CLASS_LESSON = ClassLesson()
+"""That of plain classes."""
+
+
 @dataclass(frozen=True, eq=False)
 class PixelLesson(Lesson):
     """Cross-entropy of one class for each pixel; those of the label LEFT_OUT do not count."""

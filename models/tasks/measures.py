@@ -53,6 +53,11 @@ class Measures:
         """What ``number`` is called in files: the score, or ``negative_mean_squared_error``."""
         return f"negative_{self.score}" if self.score == _ERROR else self.score
 
+    @property
+    def name(self) -> str:
+        """What ``number`` is called in words."""
+        return f"minus {NAMES[self.score]}" if self.score == _ERROR else NAMES[self.score]
+
     def describe(self) -> str:
         """Return the score in words: ``R2 0.9132 of 120 examples``."""
         value = self.values[self.score]

@@ -60,6 +60,11 @@ class Share:
         """The share, as what networks are compared by."""
         return self.share
 
+    @property
+    def name(self) -> str:
+        """What ``number`` is called."""
+        return "accuracy"
+
     def to_dict(self) -> dict[str, float]:
         """Return the JSON form: share, images, low, high."""
         return {"share": self.share, "images": self.images, "low": self.low, "high": self.high}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,11 @@ class Units:
         unit = float(np.sqrt(variance.mean())) or 1.0
         spread = np.where(variance > 0, np.sqrt(variance), unit)
         return cls(by_channel.mean(axis=(0, 2)), unit, spread)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: mean and standard_deviation of each channel, and the unit."""
+        mean, spread = self.mean.tolist(), self.spread.tolist()
+        return {"mean": mean, "standard_deviation": spread, "unit": self.unit}
 
     def learned(self, values: Reals) -> Reals:
         """Return values (n, values) of the data as they are learned."""

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from models.quantisation.fake_quantisers import WeightQuantiser
-from models.tasks.lessons import ClassLesson, Lesson
+from models.tasks.lessons import CLASS_LESSON, Lesson
 from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
 
-CLASS_LESSON = ClassLesson()
 TEMPERATURE = 2.0
 """Divisor of the logits of both networks (Hinton et al., arXiv 1503.02531)."""
 TEACHER_BATCH = 500
