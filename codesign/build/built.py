@@ -62,7 +62,7 @@ class BuiltNetwork:
 
     @property
     def task(self) -> str:
-        """What the outputs are; classes of an imported network, of which nobody has said it."""
+        """Task of the outputs; classes for an imported network, of which nobody has said it."""
         return self.design.dataset.task if self.design else CLASSES
 
     @property

@@ -32,7 +32,7 @@ ROUNDED = (
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """How good a network is by part at one stage: ``float``, ``calibrated`` or ``finetuned``.
+    """Accuracy or measures by part at one stage: ``float``, ``calibrated`` or ``finetuned``.
 
     Made by ``of_float``, and of what ``evaluation.judged`` returns by the command line.
     """

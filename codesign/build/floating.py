@@ -93,7 +93,7 @@ class Subject:
 
     @property
     def lesson(self) -> Lesson:
-        """What training learns of the data."""
+        """Targets and loss that training takes from the data."""
         output = self.network.graph.shapes[self.network.graph.output.name]
         return TASKS[self.dataset.task].lesson(self.dataset, output, 0.0, ())
 

@@ -1,4 +1,4 @@
-"""What a network's outputs are: classes, a class for each pixel, numbers, or the input again.
+"""Tasks of networks: outputs are classes, a class for each pixel, numbers, or the input again.
 
 kinds (the tasks: which outputs they need, how good outputs are, what is learned), lessons (what
 training needs of one: targets, loss, distance of answers), units (numbers as training has them),

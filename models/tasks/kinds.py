@@ -35,7 +35,7 @@ Result = Share | Measures
 
 
 class Task(ABC):
-    """What the outputs of a network are. Those that there are: ``TASKS``.
+    """Meaning of a network's outputs, and all that follows from it. ``TASKS`` has those there are.
 
     >>> TASKS["numbers"].takes_class_weights
     False
@@ -78,7 +78,12 @@ class Task(ABC):
 
 
 class Classes(Task):
-    """A class for each example: the largest of the outputs, the first of equal ones."""
+    """A class for each example: the largest of the outputs, the first of equal ones.
+
+    >>> split = Split(np.zeros((2, 1, 1, 1), np.uint8), np.array([0, 1]))
+    >>> Classes().judge(np.array([[2.0, 1.0], [3.0, 3.0]]), split).number
+    0.5
+    """
 
     kind = targets.CLASSES
     takes_class_weights = True
@@ -110,7 +115,12 @@ class Classes(Task):
 
 
 class Pixels(Task):
-    """A class for each pixel of a map: the largest of its channels."""
+    """A class for each pixel of a map: the largest of its channels.
+
+    >>> split = Split(np.zeros((1, 1, 1, 2), np.uint8), np.array([[[0, 1]]]))
+    >>> Pixels().judge(np.array([[2.0, 0.0, 1.0, 3.0]]), split).describe()
+    'mean IoU 1 of 1 examples'
+    """
 
     kind = targets.PIXELS
     takes_class_weights = True
@@ -142,7 +152,12 @@ class Pixels(Task):
 
 
 class Numbers(Task):
-    """Numbers of any meaning, in units of the data."""
+    """Numbers of any meaning, in units of the data.
+
+    >>> split = Split(np.zeros((2, 1, 1, 1), np.uint8), np.array([1.0, 3.0]))
+    >>> Numbers().judge(np.array([[1.0], [3.0]]), split).describe()
+    'R2 1 of 2 examples'
+    """
 
     kind = targets.NUMBERS
 
@@ -172,7 +187,12 @@ class Numbers(Task):
 
 
 class Reconstruction(Task):
-    """The input again, whose levels count 0..1; a large error tells an anomalous example."""
+    """The input again, whose levels count 0..1; a large error tells an anomalous example.
+
+    >>> split = Split(np.full((2, 1, 1, 1), 255, np.uint8), np.array([0, 1]))
+    >>> Reconstruction().judge(np.array([[1.0], [0.5]]), split).score
+    'roc_area'
+    """
 
     kind = targets.RECONSTRUCTION
 

@@ -42,10 +42,10 @@ def by_class(weights: tuple[float, ...], classes: int) -> Tensor | None:
 
 
 class Lesson(ABC):
-    """What a network learns from examples. Made by ``Task.lesson``."""
+    """Targets and loss that a network learns by. Made by ``Task.lesson``."""
 
     units: Units | None = None
-    """What the outputs of training are in units of the data; None: they are alike."""
+    """Units of the outputs of training; None: they are those of the data."""
 
     def targets(self, split: Split) -> Tensor:
         """Return what ``loss`` takes for the examples of a split, (n, ...)."""
@@ -106,7 +106,10 @@ CLASS_LESSON = ClassLesson()
 
 @dataclass(frozen=True, eq=False)
 class PixelLesson(Lesson):
-    """Cross-entropy of one class for each pixel; those of the label LEFT_OUT do not count."""
+    """Cross-entropy of one class for each pixel; those of the label LEFT_OUT do not count.
+
+    Made by ``Task.lesson``.
+    """
 
     classes: int
     """Output channels."""
@@ -132,7 +135,10 @@ class PixelLesson(Lesson):
 
 @dataclass(frozen=True, eq=False)
 class NumberLesson(Lesson):
-    """Mean squared error of numbers, each in standard deviations of its channel's targets."""
+    """Mean squared error of numbers, each in standard deviations of its channel's targets.
+
+    Made by ``Task.lesson``.
+    """
 
     units: Units
 
@@ -151,7 +157,10 @@ class NumberLesson(Lesson):
 
 @dataclass(frozen=True, eq=False)
 class InputLesson(Lesson):
-    """Mean squared error to the input, whose levels count 0..1, over the targets' variance."""
+    """Mean squared error to the input, whose levels count 0..1, over the targets' variance.
+
+    Made by ``Task.lesson``.
+    """
 
     units: Units
 

@@ -25,7 +25,7 @@ NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """How good outputs that are no classes of the whole are. Made by ``Task.judge``.
+    """Measures of outputs that are no classes of the whole. Made by ``Task.judge``.
 
     >>> found = Measures(2, {"mean_squared_error": 0.5, "r_squared": None})
     >>> found.score, found.number, found.describe()
@@ -50,12 +50,12 @@ class Measures:
 
     @property
     def number_name(self) -> str:
-        """What ``number`` is called in files: the score, or ``negative_mean_squared_error``."""
+        """Name of ``number`` in files: the score, or ``negative_mean_squared_error``."""
         return f"negative_{self.score}" if self.score == _ERROR else self.score
 
     @property
     def name(self) -> str:
-        """What ``number`` is called in words."""
+        """Name of ``number`` in words."""
         return f"minus {NAMES[self.score]}" if self.score == _ERROR else NAMES[self.score]
 
     def describe(self) -> str:

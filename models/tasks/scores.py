@@ -62,7 +62,7 @@ class Share:
 
     @property
     def name(self) -> str:
-        """What ``number`` is called."""
+        """Name of ``number``."""
         return "accuracy"
 
     def to_dict(self) -> dict[str, float]:
