@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from codesign.compiler import table_count, worst_accumulator_bits
 from codesign.results import UserError
 from models.data.layout import Layout
+from models.data.targets import CLASSES, TASKS
 from models.data.values import InputRange
 from models.files import yaml_io
 from models.files.nodes import Node, build, construct
@@ -47,7 +48,7 @@ class DatasetSpec:
     """The data set that a network is trained and evaluated on, by name.
 
     The folder that holds its files is no part of a design: commands take it as ``--data-dir``.
-    Raises UserError for a bad layout or size; that the data set exists is not checked.
+    Raises UserError for a bad layout, size or task; that the data set exists is not checked.
 
     >>> DatasetSpec("fashion-mnist").name
     'fashion-mnist'
@@ -60,12 +61,16 @@ class DatasetSpec:
     shape, which a note of the data set says."""
     resize: tuple[int, int] | None = None
     """(rows, columns) that all pictures are resized to, each 1..MOST_PIXELS; None: kept as is."""
+    task: str = CLASSES
+    """What its answers, and the network's outputs, are: one of TASKS of models.data.targets."""
 
     def __post_init__(self) -> None:
         if self.layout not in list(Layout):
             raise UserError(f"layout must be one of {', '.join(Layout)}, not {self.layout!r}")
         if self.resize and not all(1 <= side <= MOST_PIXELS for side in self.resize):
             raise UserError(f"resize must be 1..{MOST_PIXELS} rows and columns, not {self.resize}")
+        if self.task not in TASKS:
+            raise UserError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the block ``dataset`` of a design file: the name, and fields not at defaults.

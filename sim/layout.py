@@ -191,13 +191,17 @@ def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32
 
 
 def real(layout: Layout, outputs: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return outputs (n, classes) as real values: each times the scale of its channel.
+    """Return outputs (n, classes) as real values: of each channel times its scale, plus its offset.
 
-    layout: ``output`` of program.json, whose ``scale`` is a number or one for each channel.
+    layout: ``output`` of program.json, whose ``scale`` is a number or one for each channel, as its
+    ``offset`` is, if there is one.
     """
     channels, rows, columns = layout["shape"]
-    steps = np.repeat(np.broadcast_to(np.array(layout["scale"]), channels), rows * columns)
-    values: NDArray[np.float64] = outputs * _ordered(layout, steps)
+    steps, starts = (
+        _ordered(layout, np.repeat(np.broadcast_to(np.array(each), channels), rows * columns))
+        for each in (layout["scale"], layout.get("offset", 0.0))
+    )
+    values: NDArray[np.float64] = outputs * steps + starts
     return values
 
 

@@ -23,7 +23,7 @@ OURS = {*PACKAGES, "tests", "benchmarks", "examples", "docs"}
 HEAVY = {"torch", "sklearn", "optuna"}
 MAY_IMPORT_TORCH = {
     "models.data", "models.quantisation", "models.training", "models.training.layers",
-    "models.supernet", "models.integer", "models.importing",
+    "models.supernet", "models.integer", "models.importing", "models.tasks",
     "models.calibration",
     "codesign.search.accuracy",
     "codesign.search.strategies.learning",
@@ -43,12 +43,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.data": {"models.files"},
     "models.graph": {"models.files"},
     "models.quantisation": {"models.files", "models.graph"},
+    "models.tasks": {"models.files", "models.data"},
     "models.training.layers": {"models.graph", "models.quantisation"},
     "models.training": {
         "models.files",
         "models.data",
         "models.graph",
         "models.quantisation",
+        "models.tasks",
         "models.training.layers",
     },
     "models.supernet": {
@@ -82,6 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.data",
         "models.graph",
         "models.quantisation",
+        "models.tasks",
         "models.training",
         "models.training.layers",
         "models.importing",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from codesign.build import build_folder, imported, manifest, npu_file
 from codesign.design import DatasetSpec, Design
 from codesign.results import UserError
+from models.data.targets import CLASSES
 from models.data.values import PIXELS, InputRange, are_pixels
 from models.files.reading import quoted
 from models.importing.ends import array_notes, pixel_notes
@@ -60,6 +61,11 @@ class BuiltNetwork:
         return self.design.dataset if self.design else None
 
     @property
+    def task(self) -> str:
+        """Task of the outputs; classes for an imported network, of which nobody has said it."""
+        return self.design.dataset.task if self.design else CLASSES
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of an input, (channels, rows, columns)."""
         return self.network.tensors[self.network.input].shape
@@ -80,7 +86,12 @@ class BuiltNetwork:
         return shares
 
     def check_classes(self) -> None:
-        """Raise UserError where the outputs are several, or a map: no classes of the input."""
+        """Raise UserError where the outputs are several, a map or numbers: no classes."""
+        if self.task != CLASSES:
+            raise UserError(
+                f"network {self.network.name} is for {self.task}: its outputs are no classes of "
+                "the whole input"
+            )
         parts = self.network.parts
         if len(parts) > 1:
             raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from codesign.build import imported, npu_file, other_data
 from codesign.build.built import BuiltNetwork, numbered
-from codesign.build.evaluation import TEST, Evaluation
+from codesign.build.evaluation import PARTS, Evaluation
 from codesign.build.floating import Subject
 from codesign.design import DatasetSpec
 from models.data.datasets import Progress
@@ -20,10 +20,10 @@ from models.data.values import PIXEL_HIGH, PIXELS, are_pixels
 from models.importing.ends import array_notes, joined_order, pixel_notes
 from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
-from models.integer.scores import Scores
 from models.quantisation.plan import Quantisation
+from models.tasks.kinds import TASKS, Result
+from models.tasks.scores import Scores
 
-PARTS = ("validation", TEST)
 ROUNDED = (
     "the accuracy called float is that of inputs rounded to codes, as for the others; codesign "
     "evaluate of the network folder takes them unrounded"
@@ -32,24 +32,22 @@ ROUNDED = (
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Scores by part of a network at one stage: ``float``, ``calibrated`` or ``finetuned``.
+    """Accuracy or measures by part at one stage: ``float``, ``calibrated`` or ``finetuned``.
 
-    Made by ``of_float``, and of an Evaluation by the command line.
+    Made by ``of_float``, and of what ``evaluation.judged`` returns by the command line.
     """
 
     name: str
-    parts: dict[str, Scores]
+    parts: Mapping[str, Result]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return share, images, low and high of the accuracy by part."""
-        return {part: scores.accuracy.to_dict() for part, scores in self.parts.items()}
+        """Return by part share, images, low and high of the accuracy, or measures by name."""
+        return {part: found.to_dict() for part, found in self.parts.items()}
 
 
 def rows(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
-    """Return a row for each stage: its name, and its accuracy on each of PARTS in words."""
-    return [
-        (stage.name, *(stage.parts[part].accuracy.describe() for part in PARTS)) for stage in stages
-    ]
+    """Return a row for each stage: its name, and how good it is on each of PARTS in words."""
+    return [(stage.name, *(stage.parts[part].describe() for part in PARTS)) for stage in stages]
 
 
 def of_float(subject: Subject, quantisation: Quantisation) -> Stage:
@@ -58,15 +56,16 @@ def of_float(subject: Subject, quantisation: Quantisation) -> Stage:
     Its input is rounded to the codes of the ``quantisation``.
     """
     from models.calibration import loading  # torch takes seconds to import
-    from models.training.trained import answers
+    from models.training.trained import TrainedNetwork
 
-    network = loading.load(subject.network, quantisation)
-    data = subject.dataset
+    network, data = loading.load(subject.network, quantisation), subject.dataset
+    ends = data.task, subject.offset
+    given = TrainedNetwork(subject.network.graph, quantisation, network, (), *ends)
     splits = {part: getattr(data, part) for part in PARTS}
     return Stage(
         "float",
         {
-            part: Scores.of(answers(network, split.images), split.labels, data.classes)
+            part: TASKS[data.task].judge(given.outputs(split.images), split)
             for part, split in splits.items()
         },
     )

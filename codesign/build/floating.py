@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import imported, pipeline
@@ -20,22 +18,25 @@ from codesign.compiler import plan
 from codesign.design import DatasetSpec, Design
 from codesign.prediction import DesignEstimate
 from codesign.results import UserError
-from models.calibration import inputs
+from models.calibration import answers, inputs
 from models.data import datasets
 from models.data.datasets import Dataset, Split
+from models.data.targets import CLASSES, RECONSTRUCTION
 from models.data.values import PIXELS, InputRange
 from models.graph.network import NetworkGraph
 from models.importing import folder
-from models.importing.ends import InputEnd, array_notes, pixel_notes
+from models.importing.ends import array_notes, pixel_notes
 from models.importing.floating import FloatNetwork
 from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.yaml import read_quantisation
+from models.tasks.kinds import TASKS
 from models.training.matching import check_match
 from rtl_gen.config import NpuConfig
 
 if TYPE_CHECKING:
+    from models.tasks.lessons import Lesson
     from models.training.loop import Progress
     from models.training.trained import TrainedNetwork
 
@@ -87,6 +88,14 @@ class Subject:
     input: InputRange | None
     """The data's numbers that become input level 0 and 255; None: pixels."""
     notes: tuple[str, ...]
+    offset: tuple[float, ...] = ()
+    """Added to the outputs of each channel for numbers of the data; empty: 0."""
+
+    @property
+    def lesson(self) -> Lesson:
+        """Targets and loss that training takes from the data."""
+        output = self.network.graph.shapes[self.network.graph.output.name]
+        return TASKS[self.dataset.task].lesson(self.dataset, output, 0.0, ())
 
     @property
     def calibration(self) -> Split:
@@ -165,39 +174,32 @@ def prepare(
     ModelError for data of another shape or other classes.
     """
     assert found.floating is not None
-    imported.check_output(found)
+    imported.check_output(found, spec.task)
     dataset = pipeline.load_data(spec, data_dir, seed, progress)
     check_match(found.floating.graph, dataset)
-    values = dataset.input_range
-    notes = [f"the network's classes have no names: class 0 is {dataset.names[0]}, and so on"]
+    if dataset.task == RECONSTRUCTION:  # errors weigh alike in all channels, as in the file
+        whole = answers.one_range(dataset.input_range)
+        dataset = pipeline.load_data(spec, data_dir, seed, progress, whole)
+    values, notes = dataset.input_range, []
+    if dataset.task == CLASSES:
+        notes = [f"the network's classes have no names: class 0 is {dataset.names[0]}, and so on"]
     if dataset.pictures:
         values = found.pixels or PIXELS
         notes += pixel_notes(found.pixels)
     else:
         notes += array_notes(found.pixels, values.is_pixels)
-    fitted = inputs.fit(found.floating, _inside(found.input, values), input_bits)
+    fitted = inputs.fit(found.floating, imported.inside(found.input, values), input_bits)
     mapping = dataset.input_range
     if fitted.widened:
-        mapping = _outside(found.input, fitted.values)
+        mapping = imported.outside(found.input, fitted.values)
         if dataset.pictures:
             mapping = mapping.in_pixels(found.pixels or PIXELS)
         dataset = pipeline.load_data(spec, data_dir, seed, progress, mapping)
+    network, offset = answers.fit(fitted.network, dataset)
     return Subject(
-        found.name, fitted.network, fitted.zero_point, spec, dataset,
-        None if mapping.is_pixels else mapping, (*notes, SEEN),
+        found.name, network, fitted.zero_point, spec, dataset,
+        None if mapping.is_pixels else mapping, (*notes, SEEN), offset,
     )  # fmt: skip
-
-
-def _inside(end: InputEnd, values: InputRange) -> InputRange:
-    """Return the values of the network's input at ``values`` of the file's."""
-    ends = [np.array(end.gain) * one + np.array(end.offset) for one in (values.low, values.high)]
-    return InputRange(*(tuple(one.tolist()) for one in ends))
-
-
-def _outside(end: InputEnd, values: InputRange) -> InputRange:
-    """Return the values of the file's input at ``values`` of the network's."""
-    ends = [(np.array(one) - end.offset) / np.array(end.gain) for one in (values.low, values.high)]
-    return InputRange(*(tuple(one.tolist()) for one in ends))
 
 
 # Bits and scales -----------------------------------------------------------------------------
@@ -242,7 +244,8 @@ def choose_bits(subject: Subject, bits: Bits, base: Quantisation) -> tuple[Quant
     if bits.average is None:
         return base, notes
     changes = choice.weight_changes(subject.network, bits.weights)
-    effects = sensitivity.sensitivity(subject.network, changes, examples, subject.zero_point)
+    given = subject.network, changes, examples, subject.zero_point, subject.lesson
+    effects = sensitivity.sensitivity(*given)
     counts = choice.weight_counts(subject.network)
     found = choice.mixed(effects, counts, bits.average, base)
     average = choice.average_bits(found, counts)
@@ -253,9 +256,12 @@ def choose_bits(subject: Subject, bits: Bits, base: Quantisation) -> tuple[Quant
 def calibrate(subject: Subject, design: Design) -> TrainedNetwork:
     """Return the calibrated network of a design. Raises ModelError as calibrating.calibrate."""
     from models.calibration import calibrating  # torch takes seconds to import
+    from models.training.trained import TrainedNetwork
 
-    images, bits = subject.calibration.images, design.quantisation
-    return calibrating.calibrate(subject.network, bits, images, design.npu.scale_bits)
+    given = design.quantisation, subject.calibration.images, design.npu.scale_bits
+    found = calibrating.calibrate(subject.network, *given, subject.lesson)
+    ends = subject.dataset.task, subject.offset
+    return TrainedNetwork(found.graph, found.quantisation, found.network, (), *ends)
 
 
 def finetune(
@@ -290,7 +296,7 @@ def finetune(
         calibrated.quantisation,
         subject.dataset,
         settings,
-        start=Start(calibrated.network, teacher),
+        start=Start(calibrated.network, teacher, calibrated.offset),
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -18,6 +18,7 @@ from codesign.build import npu_file
 from codesign.compiler import accumulator_bits, minimal_depths, table_count
 from codesign.design import Design
 from codesign.results import UserError
+from models.data.targets import CLASSES, PIXELS, RECONSTRUCTION
 from models.data.values import InputRange
 from models.files import yaml_io
 from models.files.nodes import build
@@ -129,6 +130,18 @@ def input_range(end: InputEnd) -> InputRange:
     return InputRange(*ends)
 
 
+def inside(end: InputEnd, values: InputRange) -> InputRange:
+    """Return the values of the network's input at ``values`` of the file's."""
+    ends = [np.array(end.gain) * one + np.array(end.offset) for one in (values.low, values.high)]
+    return InputRange(*(tuple(one.tolist()) for one in ends))
+
+
+def outside(end: InputEnd, values: InputRange) -> InputRange:
+    """Return the values of the file's input at ``values`` of the network's."""
+    ends = [(np.array(one) - end.offset) / np.array(end.gain) for one in (values.low, values.high)]
+    return InputRange(*(tuple(one.tolist()) for one in ends))
+
+
 def check_input(end: InputEnd) -> None:
     """Raise UserError for an input as ``input_range`` does."""
     channels, rows, columns = end.shape
@@ -139,8 +152,11 @@ def check_input(end: InputEnd) -> None:
         raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
 
 
-def check_output(found: NetworkFolder) -> None:
-    """Raise UserError for several outputs, and for one that is no classes in their order."""
+def check_output(found: NetworkFolder, task: str = CLASSES) -> None:
+    """Raise UserError for several outputs, and for one that lies otherwise than a task has it.
+
+    Maps may lie channels last, as an input that they are again may.
+    """
     if len(found.outputs) > 1:
         names = ", ".join(quoted(end.part.name) for end in found.outputs)
         raise UserError(
@@ -148,7 +164,23 @@ def check_output(found: NetworkFolder) -> None:
             "each image; a float network of several is imported and estimated, and codesign "
             "evaluate --output NAME tells how good one of them is"
         )
-    end = found.output
+    end, last = found.output, np.arange(np.prod(found.input.shape))
+    order = np.arange(len(last)) if end.order is None else end.order
+    first = last if found.input.order is None else found.input.order
+    if task == RECONSTRUCTION:
+        if len(order) == len(first) and not np.array_equal(order[first], last):
+            raise UserError(
+                f"output {end.name}: its values lie otherwise than those of the input, so it is "
+                "not compared with it; codesign evaluate --task measures the folder"
+            )
+        return
+    if task == PIXELS and end.order is not None:
+        sides = end.file_shape[1:]
+        if len(sides) == 3:
+            rows, columns, channels = sides
+            maps = np.arange(end.order.size).reshape(channels, rows, columns)
+            if np.array_equal(end.order, maps.transpose(1, 2, 0).ravel()):
+                return
     if end.order is not None:
         raise UserError(
             f"output {end.name}: its values lie otherwise than those of the last layer, so "

@@ -10,7 +10,7 @@ import numpy as np
 from codesign import prediction
 from codesign.build import build_folder, other_data, pipeline
 from codesign.build.built import BuiltNetwork
-from codesign.build.evaluation import Evaluation
+from codesign.build.evaluation import Evaluation, Judged
 from codesign.build.imported import ImportedDesign
 from codesign.build.other_data import TestData
 from codesign.build.pipeline import Lowered
@@ -43,7 +43,7 @@ def write(
     images: int = pipeline.VECTOR_IMAGES,
     prefix: str = "",
     warn: Callable[[str], None] = lambda text: None,
-) -> Evaluation | None:
+) -> Judged | None:
     """Write the build folder of an imported network to ``out``, and return its accuracy, if known.
 
     network: the one that was lowered, as data sees it. data: examples for accuracy and vectors;
@@ -54,7 +54,7 @@ def write(
     estimate = prediction.estimate_plan(lowered.compiled.plan, design.clock_mhz, family)
     reports = {"estimate": estimate.to_dict()}
     found = other_data.evaluate(network, data) if data else None
-    if data and found:
+    if data and isinstance(found, Evaluation):
         details = found.to_dict()
         reports["accuracy"] = {
             **found.shares,

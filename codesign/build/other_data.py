@@ -12,17 +12,26 @@ import numpy as np
 
 from codesign.build import pipeline
 from codesign.build.built import BuiltNetwork
-from codesign.build.evaluation import TEST, Evaluation, scores_of
+from codesign.build.evaluation import (
+    TEST,
+    Evaluation,
+    Judged,
+    Measured,
+    measures_of,
+    scores_of,
+)
 from codesign.design import DatasetSpec
 from codesign.tools import caches
 from models.data import datasets
-from models.data.datasets import Progress, ReadOptions, Split
+from models.data.datasets import Dataset, Progress, ReadOptions, Split
 from models.data.layout import Layout
 from models.data.pictures import to_channels
-from models.data.raw import TRAIN, Labels, Part, Raw
-from models.data.values import PIXELS
+from models.data.raw import TRAIN, Labels, Part, Raw, Values
+from models.data.targets import CLASSES, LEFT_OUT, PIXELS
+from models.data.values import PIXELS as PIXEL_RANGE
 from models.errors import DatasetError
-from models.integer.scores import Scores
+from models.tasks.kinds import TASKS
+from models.tasks.scores import Scores
 
 FEW_OF = 4
 """So many times as many outputs as the data have classes, and as many as inputs, are those of an
@@ -65,6 +74,8 @@ def load(
         design = dataclasses.replace(own, dataset=spec, input=built.input_range)
         dataset = pipeline.dataset_of(design, data_dir, progress)
         _check_shape(built, spec.name, dataset.shape)
+        if built.task != CLASSES:
+            return TestData(spec.name, dataset.test, dataset.notes)
         numbers, said = _numbers(built, spec.name, dataset.names)
         split = Split(dataset.test.images, numbers[dataset.test.labels])
         return TestData(spec.name, split, (*dataset.notes, *said))
@@ -96,24 +107,32 @@ def given(
 
     Arguments and errors: as for ``load``.
     """
-    built.check_classes()
-    options = ReadOptions(Layout(spec.layout), spec.resize)
+    if built.task == CLASSES:
+        built.check_classes()
+    options = ReadOptions(Layout(spec.layout), spec.resize, task=built.task)
     with caches.folder(caches.DATASETS) as cache:
         raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
-    part, more = _part(raw)
+    part, more = part_of(raw)
     values = part.values
-    if raw.range == PIXELS:  # pictures, whose channels can be fitted
+    if raw.range == PIXEL_RANGE:  # pictures, whose channels can be fitted
         values, greyed = to_channels(values, built.shape[0])
         more += greyed
     _check_shape(built, spec.name, values.shape[1:])
+    if built.task != CLASSES:
+        _check_answers(built, spec.name, values, part.labels)
+        notes = (*raw.notes, *more)
+        return Given(Part(values, part.labels), False, notes, TEST not in raw.parts)
     numbers, said = _numbers(built, spec.name, raw.class_names)
     notes = (*raw.notes, *more, *said)
     whole = TEST not in raw.parts
-    return Given(Part(values, numbers[part.labels]), raw.range == PIXELS, notes, whole)
+    return Given(Part(values, numbers[part.labels]), raw.range == PIXEL_RANGE, notes, whole)
 
 
-def evaluate(built: BuiltNetwork, data: TestData) -> Evaluation:
+def evaluate(built: BuiltNetwork, data: TestData) -> Judged:
     """Run the integer network on all examples; the evaluation's only part is ``test``."""
+    if built.task != CLASSES:
+        found = measures_of(built.network, data.split, built.task)
+        return Measured(built.task, {TEST: found}, data.notes)
     scores = scores_of(built.network, data.split, len(built.classes))
     return judged(scores, built.classes, data.notes, whole=data.whole)
 
@@ -133,13 +152,15 @@ def _same(name: str, own: str) -> bool:
     return name == own or Path(name).resolve() == Path(own).resolve()
 
 
-def _part(raw: Raw) -> tuple[Part, list[str]]:
+def part_of(raw: Raw) -> tuple[Part, list[str]]:
     """Return the test part without notes, or all parts as one (training first) with a note."""
     if TEST in raw.parts:
         return raw.parts[TEST], []
-    parts = [raw.parts[TRAIN], *(part for name, part in raw.parts.items() if name != TRAIN)]
-    values = np.concatenate([part.values for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
+    names = sorted(raw.parts, key=lambda name: name != TRAIN)
+    values, labels = (
+        np.concatenate([getattr(raw.parts[name], what) for name in names])
+        for what in ("values", "labels")
+    )
     return Part(values, labels), [f"there is no test part: all {len(labels)} examples are used"]
 
 
@@ -149,6 +170,14 @@ def _check_shape(built: BuiltNetwork, name: str, shape: tuple[int, ...]) -> None
             f"{name}: examples have the shape {tuple(shape)} (channels, rows, columns), the "
             f"network takes {built.shape}"
         )
+
+
+def _check_answers(built: BuiltNetwork, name: str, values: Values, labels: Labels) -> None:
+    """Raise ModelError unless the answers of data are those of a network that has no classes."""
+    split, output = Split(values, labels), built.network.output
+    classes = int(labels[labels != LEFT_OUT].max(initial=0)) + 1 if built.task == PIXELS else 0
+    data = Dataset(name, built.shape, classes, split, split, split, task=built.task)
+    TASKS[built.task].check(output.name, output.shape, data)
 
 
 def _numbers(built: BuiltNetwork, name: str, names: tuple[str, ...]) -> tuple[Labels, list[str]]:

@@ -13,7 +13,7 @@ import numpy as np
 from codesign import design as designs
 from codesign.build import build_folder
 from codesign.build.build_folder import Vectors
-from codesign.build.evaluation import accuracy_report
+from codesign.build.evaluation import judged_report
 from codesign.compiler import CompiledNetwork, compile_network
 from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
@@ -31,6 +31,7 @@ from models.integer.bits import LayerBits, network_bits
 from models.integer.lower import lower
 from models.integer.network import IntegerNetwork
 from models.quantisation.blocks import BlockShape, Pruning
+from models.training.matching import check_task
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
@@ -131,7 +132,7 @@ def load_data(
     data_dir, progress, errors (DatasetError, OSError): as for datasets.load. mapping: from values
     to input levels; None: the format's own (8-bit pictures), else found on the training part.
     """
-    options = ReadOptions(Layout(spec.layout), spec.resize, mapping)
+    options = ReadOptions(Layout(spec.layout), spec.resize, mapping, spec.task)
     with caches.folder(caches.DATASETS) as kept:
         return datasets.load(spec.name, data_dir, seed, progress, options=options, cache=kept)
 
@@ -208,13 +209,15 @@ def train_design(
     from models.training.losses import Start
 
     plan_design(design)
+    if first:
+        check_task("the network to start from", first.task, dataset)
     caches.keep_torch_code()
     return train(
         design.network,
         design.quantisation,
         dataset,
         settings,
-        start=Start(first.network) if first else None,
+        start=Start(first.network, offset=first.offset) if first else None,
         teacher=teacher,
         checkpoint=checkpoint,
         progress=progress,
@@ -234,7 +237,8 @@ def thawed(folder: Path) -> TrainedNetwork:
     design = designs.load(folder / "design.yaml")
     integers = network_files.load(folder / build_folder.NETWORK)
     network = thaw(integers, design.network, design.quantisation, design.npu.scale_bits)
-    return TrainedNetwork(design.network, design.quantisation, network, ())
+    ends = design.dataset.task, integers.offset
+    return TrainedNetwork(design.network, design.quantisation, network, (), *ends)
 
 
 def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
@@ -245,6 +249,9 @@ def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
     """
     if (trained.graph, trained.quantisation) != (design.network, design.quantisation):
         raise ModelError(f"the weights are of another network or other bits than {design.name}")
+    if trained.task != design.dataset.task:
+        tasks = f"{trained.task}, {design.name} is for {design.dataset.task}"
+        raise ModelError(f"the weights were trained for {tasks} (dataset.task, or --task)")
     _, integer = lower(trained, design.npu.scale_bits)
     return Lowered(integer, compile_network(integer, design.npu))
 
@@ -275,12 +282,13 @@ def write_build(
 ) -> Path:
     """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
-    device, reports, prefix, warn and errors: as for build_folder.build; the reports accuracy and
-    estimate are added unless ``reports`` has them. images: most test images to keep as vectors.
-    Raises ModelError as evaluation.accuracy_report does.
+    device, reports, prefix, warn and errors: as for build_folder.build; the reports accuracy (or
+    measures) and estimate are added unless ``reports`` has them. images: most test images to keep
+    as vectors. Raises ModelError as evaluation.judged_report does.
     """
     estimate = estimate_design(design, devices.family_of(device), lowered.compiled.plan)
-    own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
+    name, report = judged_report(design, lowered.integer, dataset)
+    own = {name: report}
     own["estimate"] = estimate.to_dict()
     return build_folder.build(
         with_mapping(design, dataset),

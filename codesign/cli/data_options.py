@@ -12,6 +12,7 @@ from codesign.cli import options
 from codesign.design import Design
 from models.data.datasets import AUGMENTATIONS
 from models.data.layout import Layout
+from models.data.targets import TASKS
 from models.training.choices import MOST_SHIFT, TrainingChoices
 
 _TRAINING = tuple(field.name for field in dataclasses.fields(TrainingChoices))
@@ -75,6 +76,17 @@ def reading(
     )
 
 
+def task(parser: argparse._ActionsContainer) -> None:
+    """Add ``--task``, what the data's answers are. Not given: None."""
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help="what the outputs and the y of an .npz are: classes of the whole, a class of each "
+        "pixel, numbers, or the input again, whose error tells anomalies apart (default: as the "
+        "design says, else classes)",
+    )
+
+
 def size(text: str) -> tuple[int, int]:
     """Parse ``32x48`` as (rows, columns), or ``32`` as (32, 32); numbers are 1 to 999999.
 
@@ -101,7 +113,7 @@ def applied(design: Design, args: argparse.Namespace) -> Design:
     Options that are None leave the design's values. Raises ModelError, UserError.
     """
     said = {name: value for name, value in vars(args).items() if value is not None}
-    spec = {name: said[name] for name in ("layout", "resize") if name in said}
+    spec = {name: said[name] for name in ("layout", "resize", "task") if name in said}
     return dataclasses.replace(
         design,
         training=training(design.training, said),

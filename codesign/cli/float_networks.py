@@ -19,17 +19,18 @@ from codesign.build import (
     npu_file,
     pipeline,
 )
-from codesign.build.evaluation import Evaluation, evaluate, training_report
+from codesign.build.evaluation import PARTS, Judged, judged, score_of, training_report
 from codesign.build.float_accuracy import Stage
 from codesign.build.floating import Bits, Subject
 from codesign.build.npu_file import NpuFile
-from codesign.cli import data_options, imported_networks, options, training
+from codesign.cli import data_options, imported_networks, options, outputs, training
 from codesign.cli.console import Console, table
 from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.prediction import DesignEstimate
 from codesign.results import UserError
+from models.data.targets import CLASSES
 from models.files import json_io
 from models.files.reading import TEXT_BYTES, FileError, read_bytes
 from models.graph.network import NetworkGraph
@@ -92,8 +93,8 @@ class _Quantised:
     design: Design
     trained: TrainedNetwork
     stages: tuple[Stage, ...]
-    found: Evaluation
-    """Accuracy of the integer network."""
+    found: Judged
+    """How good the integer network is."""
 
     def report(self) -> dict[str, Any]:
         """Return how the network got its bits, as plain data."""
@@ -104,8 +105,9 @@ class _Quantised:
         }
 
     def show(self, console: Console) -> None:
-        """Print accuracy before and after, and all notes."""
-        head = ("accuracy", *float_accuracy.PARTS)
+        """Print accuracy, or another score, before and after, and all notes."""
+        task = self.design.dataset.task
+        head = ("accuracy" if task == CLASSES else "score", *PARTS)
         console.say(table(head, float_accuracy.rows(self.stages), left=3))
         training.show(self.found, console)
 
@@ -173,7 +175,8 @@ def _write(
     made: _Quantised, args: argparse.Namespace, device: Device | None, console: Console
 ) -> int:
     lowered = pipeline.lower_design(made.design, made.trained)
-    reports = {"quantisation": made.report(), "training": training_report(made.trained.history)}
+    curves = training_report(made.trained.history, score=score_of(made.found))
+    reports = {"quantisation": made.report(), "training": curves}
     with console.stage("writing Verilog, program and vectors", expected_s=10):
         pipeline.write_build(
             made.design, lowered, made.subject.dataset, args.out,
@@ -212,7 +215,9 @@ def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> 
     bits, base = _bits(args, file, floating.graph_of(found))
     if args.dataset is None:
         raise UserError("a float network is calibrated on example images: give --dataset")
-    spec = DatasetSpec(args.dataset, args.layout or "auto", args.resize)
+    task = args.task or CLASSES
+    outputs.check_host(args.design, task)
+    spec = DatasetSpec(args.dataset, args.layout or "auto", args.resize, task)
 
     def read(done: int, total: int) -> None:
         console.progress("reading images", done, total)
@@ -227,10 +232,9 @@ def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> 
         trained = floating.calibrate(subject, design)
     with console.stage("evaluating", expected_s=60):
         before = float_accuracy.of_float(subject, quantisation)
-        found_first = evaluate(lower(trained, npu.scale_bits)[1], subject.dataset)
-    made = _Quantised(
-        subject, design, trained, (before, Stage("calibrated", found_first.parts)), found_first
-    )
+        first = judged(lower(trained, npu.scale_bits)[1], subject.dataset)
+    stages = before, Stage("calibrated", first.results)
+    made = _Quantised(subject, design, trained, stages, first)
     if args.finetune:
         made = _finetuned(made, args.finetune, checkpoint, console)
         notes += made.design.training.notes(subject.dataset)
@@ -240,13 +244,15 @@ def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> 
 
 def _finetuned(made: _Quantised, epochs: int, checkpoint: Path, console: Console) -> _Quantised:
     """Train a calibrated network on; it stays where validation images say that it was better."""
-    with training.progress(epochs, checkpoint, console) as epoch:
+    score = training.score_name(made.design, made.subject.dataset)
+    with training.progress(epochs, checkpoint, console, score) as epoch:
         trained = floating.finetune(
             made.subject, made.design, made.trained, epochs, checkpoint, epoch
         )
-    found = evaluate(lower(trained, made.design.npu.scale_bits)[1], made.subject.dataset)
-    stages = (*made.stages, Stage("finetuned", found.parts))
-    if found.shares["validation"] < made.found.shares["validation"]:
+    found = judged(lower(trained, made.design.npu.scale_bits)[1], made.subject.dataset)
+    stages = (*made.stages, Stage("finetuned", found.results))
+    after, before = (one.results["validation"].number for one in (found, made.found))
+    if after < before:
         note = "the calibrated network was better on validation images than the trained one: kept"
         kept = dataclasses.replace(made.found, notes=(*made.found.notes, note))
         return dataclasses.replace(made, stages=stages, found=kept)

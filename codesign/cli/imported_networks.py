@@ -83,6 +83,7 @@ def design_of(path: Path, npu: Path | None) -> tuple[ImportedDesign, IntegerNetw
 def build(args: argparse.Namespace, console: Console) -> int:
     """Run ``build`` on the network folder ``args.design``; the exit status is returned."""
     refuse(args, _NEVER, "applies to training, and an imported network is not trained")
+    refuse(args, ("task",), "measures such a network with codesign evaluate; build it without")
     check_prefix(args.prefix or "")
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None

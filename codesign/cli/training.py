@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesign.build import pipeline
-from codesign.build.evaluation import WHOLE, Evaluation
-from codesign.cli import options
+from codesign.build.evaluation import ACCURACY, WHOLE, Judged, Measured
+from codesign.cli import options, outputs
 from codesign.cli.console import Console
 from codesign.design import Design
 from models.data.datasets import Dataset
+from models.tasks.kinds import TASKS
 from models.training.choices import EPOCHS
+from models.training.matching import check_match
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
@@ -103,7 +105,7 @@ def run(
     asked = {name: getattr(args, name) for name in SETTINGS}
     settings = pipeline.settings_of(design, dataset, **asked)
     first, teacher = (_weights(path) if path else None for path in (args.start, args.teacher))
-    with progress(settings.epochs, checkpoint, console) as epoch:
+    with progress(settings.epochs, checkpoint, console, score_name(design, dataset)) as epoch:
         return pipeline.train_design(
             design, dataset, settings, first=first, teacher=teacher, checkpoint=checkpoint,
             progress=epoch,
@@ -117,15 +119,25 @@ def _weights(path: Path) -> TrainedNetwork:
     return pipeline.thawed(path) if path.is_dir() else TrainedNetwork.load(path)
 
 
+def score_name(design: Design, dataset: Dataset) -> str:
+    """Return what the validation score of a design's epochs is called."""
+    check_match(design.network, dataset)
+    shape = design.network.shapes[design.network.output.name]
+    return TASKS[dataset.task].score(dataset.validation, shape)
+
+
 @contextlib.contextmanager
-def progress(epochs: int, checkpoint: Path, console: Console) -> Iterator[Progress]:
+def progress(
+    epochs: int, checkpoint: Path, console: Console, score: str = ACCURACY
+) -> Iterator[Progress]:
     """Give the callback that shows the epochs of a training to the ``with`` block.
 
-    The folder of its checkpoint is made if missing.
+    The folder of its checkpoint is made if missing. score: what their score is called.
     """
 
-    def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
-        console.progress("training", done, total, f"validation {100 * accuracy:.2f} %")
+    def epoch(done: int, total: int, loss: float, number: float, left_s: float) -> None:
+        told = f"{100 * number:.2f} %" if score == ACCURACY else f"{score} {number:.4g}"
+        console.progress("training", done, total, f"validation {told}")
 
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     console.progress("training", 0, epochs)
@@ -141,8 +153,14 @@ def checkpoint_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint")
 
 
-def show(found: Evaluation, console: Console) -> None:
-    """Print accuracies with their intervals, the classes of lowest recall, and all notes."""
+def show(found: Judged, console: Console) -> None:
+    """Print accuracies with their intervals, the classes of lowest recall, and all notes.
+
+    Where outputs are no classes: all measures of each part, and the notes.
+    """
+    if isinstance(found, Measured):
+        outputs.show(found, console)
+        return
     for part, scores in found.parts.items():
         of = WHOLE if found.whole else part
         console.say(f"accuracy:      {scores.accuracy.describe()} ({of})")

@@ -264,4 +264,5 @@ def _logits_layout(schedule: Schedule) -> LogitsLayout:
         if shape.layer.raw
     )
     order = None if network.order is None else tuple(network.order.tolist())
-    return LogitsLayout(spec.name, spec.shape, channels, beats, spec.scale, order, network.parts)
+    ends = order, network.parts, network.offset
+    return LogitsLayout(spec.name, spec.shape, channels, beats, spec.scale, *ends)

@@ -20,7 +20,6 @@ from codesign.report.subject import read as read_subject
 from codesign.results import RESOURCES, Budget, Figures, UserError
 from models.files import forms
 from models.files.reading import quoted
-from models.training.history import from_list
 
 _T = TypeVar("_T")
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
@@ -89,7 +88,8 @@ def from_build(
         bit_exact=ran.get("bit_exact"),
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
-        curves={name: from_list(one["epochs"]) for name, one in curves.items() if one["epochs"]},
+        curves={name: stored.epochs(one, folder) for name, one in curves.items() if one["epochs"]},
+        score=next((one["score"] for one in curves.values() if "score" in one), "accuracy"),
         critical_path=_critical_path(placed),
         network_svg=subject.network_svg,
         facts=(*_facts(subject, manifest, mapped, placed, ran), *facts),

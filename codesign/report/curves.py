@@ -1,4 +1,4 @@
-"""The report's learning curves: accuracy and loss by epoch."""
+"""The report's learning curves: accuracy, or another score, and loss by epoch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ LEFT, RIGHT = 64, 580
 _ACCURACY = (250, 40)
 """Coordinates of the lowest and the highest accuracy."""
 _LOSS = (390, 300)
+_SHARE = "accuracy"
+"""The score that is shown in percent."""
 _MOST_DOTS = 40
 """Most epochs that have a dot each; more are shown by lines alone."""
 
@@ -32,11 +34,12 @@ def legend(history: Sequence[Epoch]) -> str:
     return f"{keys}<br>{of}{grey}".removesuffix("<br>")
 
 
-def draw(history: Sequence[Epoch]) -> str:
+def draw(history: Sequence[Epoch], score: str = _SHARE) -> str:
     """Draw accuracy on validation and training data over epochs, and below it the loss, as SVG.
 
-    history: at least one epoch.
+    history: at least one epoch. score: what their validation score is, if no accuracy.
     """
+    name = score.replace("_", " ")
     x = Axis(min(1, len(history) - 1), max(len(history), 2), LEFT, RIGHT)
     accuracies = [one.accuracy for one in history]
     running = [one.training_accuracy for one in history if one.training_accuracy is not None]
@@ -45,23 +48,27 @@ def draw(history: Sequence[Epoch]) -> str:
     shade = "".join(_floating(history, x, *ends) for ends in (_ACCURACY, _LOSS))
     parts = [
         shade,
-        grid(x, y, "", "accuracy", percent=True),
+        grid(x, y, "", name, percent=score == _SHARE),
         grid(x, loss, "epoch", "training loss"),
         _line(x, y, [one.training_accuracy for one in history], "training"),
         _line(x, y, accuracies, "validation"),
         _line(x, loss, [one.loss for one in history], "loss"),
-        *(_dot(x, y, at, one) for at, one in enumerate(history, 1) if len(history) <= _MOST_DOTS),
+        *(
+            _dot(x, y, at, one, score)
+            for at, one in enumerate(history, 1)
+            if len(history) <= _MOST_DOTS
+        ),
     ]
     kept = kept_epoch(history)
     if kept:
         best = history[kept - 1].accuracy
         right = x(kept) > (LEFT + RIGHT) / 2
         parts.append(element("circle", cx=x(kept), cy=y(best), r=6, class_="ring"))
-        label = f"{100 * best:.2f} %"
+        label = _told(best, score)
         anchor = "end" if right else "start"
         at_x = x(kept) + (-10 if right else 10)
         parts.append(text(at_x, y(best) - 8, label, "strong", anchor=anchor))
-    return chart(WIDTH, HEIGHT, "Learning curve: accuracy and loss over epochs", "".join(parts))
+    return chart(WIDTH, HEIGHT, f"Learning curve: {name} and loss over epochs", "".join(parts))
 
 
 def _axis(values: Sequence[float], low: float, high: float, least: float) -> Axis:
@@ -77,10 +84,14 @@ def _line(x: Axis, y: Axis, values: Sequence[float | None], kind: str) -> str:
     return element("polyline", points=points, class_=f"curve {kind}") if points else ""
 
 
-def _dot(x: Axis, y: Axis, at: int, one: Epoch) -> str:
+def _told(value: float, score: str) -> str:
+    return f"{100 * value:.2f} %" if score == _SHARE else f"{value:.4g}"
+
+
+def _dot(x: Axis, y: Axis, at: int, one: Epoch, score: str) -> str:
     trained = one.training_accuracy
     more = "" if trained is None else f", training {100 * trained:.2f} %"
-    tip = f"epoch {at}: validation {100 * one.accuracy:.2f} %{more}, loss {one.loss:.4g}"
+    tip = f"epoch {at}: validation {_told(one.accuracy, score)}{more}, loss {one.loss:.4g}"
     return titled("circle", tip, cx=x(at), cy=y(one.accuracy), r=3.5, class_="dot front")
 
 

@@ -124,6 +124,8 @@ class ReportData:
     """Designs of the search."""
     curves: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
     """Learning curves: of the ``full`` training and, after a search, of the ``short`` one."""
+    score: str = "accuracy"
+    """Name of the score of the curves' epochs (``Measures.number_name`` of models.tasks)."""
     critical_path: CriticalPath | None = None
     """Critical path found by place and route."""
     network_svg: str | None = None

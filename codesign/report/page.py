@@ -167,7 +167,11 @@ def _cards(data: ReportData) -> Iterable[Card]:
             charts.front(data.candidates),
         )
     for name, history in data.curves.items():
-        yield Card(f"Learning curve, {name} training", curves.legend(history), curves.draw(history))
+        yield Card(
+            f"Learning curve, {name} training",
+            curves.legend(history),
+            curves.draw(history, data.score),
+        )
     if any(row.macs and row.accumulations and row.cycles for row in data.layers):
         yield Card(
             "Roofline",

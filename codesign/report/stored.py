@@ -10,6 +10,7 @@ from codesign.results import Figures, UserError
 from models.files import forms
 from models.files.reading import read_json, told_as
 from models.files.writing import inside
+from models.training.history import Epoch, from_list
 
 _FIGURES = {f"{name}?": (None, float) for name in vars(Figures())}
 _COUNT = range(1 << 62)
@@ -20,7 +21,7 @@ _INSTRUCTION = {
     "opcode": str, "name": str, "tensor": (None, str), "cycles": _COUNT, "fields": {str: _COUNT},
 }  # fmt: skip
 _EPOCH = {
-    "loss": float, "accuracy": float, "quantised": bool, "training_accuracy?": (None, float),
+    "loss": float, "quantised": bool, "training_accuracy?": (None, float),
 }  # fmt: skip
 _CANDIDATE = {
     "label": str, "accuracy": float, "images_per_second": float, "luts": float,
@@ -43,7 +44,7 @@ FORMS: dict[str, Any] = {
         "images?": (None, _COUNT), "bit_exact?": (None, bool), "failure?": (None, str),
         "layers?": [{"opcode": str, "simulated": (None, int)}], "simulator": {"name": str},
     },
-    "training": {str: {"epochs": [_EPOCH]}},
+    "training": {str: {"score?": str, "epochs": [_EPOCH]}},
     "manifest": {"versions?": {str: str}, "device?": (None, str)},
     "program": {"programs": {"normal": {"instructions": [_INSTRUCTION]}}},
     "summary": {"build?": (None, str), "problem?": (None, str), "dataset": str, "budget?": dict},
@@ -65,6 +66,18 @@ def read(folder: Path, name: str, known: Mapping[str, Any] = FORMS) -> dict[str,
         content: dict[str, Any] = read_json(path)
         forms.conform(content, known[name], str(path))
     return content
+
+
+def epochs(curve: Mapping[str, Any], folder: Path) -> tuple[Epoch, ...]:
+    """Return the epochs of a curve of training.json, whose score is an accuracy if not said.
+
+    folder: that of the file, for messages. Raises UserError for an epoch without its score.
+    """
+    score = curve.get("score", "accuracy")
+    for one in curve["epochs"]:
+        with told_as(UserError):
+            forms.conform(one, {score: float}, f"{folder / 'training.json'}: epochs")
+    return from_list({**one, "accuracy": one[score]} for one in curve["epochs"])
 
 
 def built(folder: Path, summary: dict[str, Any]) -> Path:

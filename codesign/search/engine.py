@@ -14,7 +14,7 @@ from codesign.search import strategies
 from codesign.search.pareto import Floats, Ints
 from codesign.search.problem import Evaluated, Problem, front, with_all_npus
 from codesign.search.strategies import Strategy
-from models.integer.scores import wilson
+from models.tasks.scores import wilson
 
 __all__ = ["Evaluated", "InnerSearch", "Problem", "Score", "front", "with_all_npus"]
 

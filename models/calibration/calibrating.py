@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.calibration import loading
@@ -22,6 +21,7 @@ from models.graph.network import NetworkGraph
 from models.importing.floating import FloatNetwork
 from models.quantisation.fake_quantisers import ActivationQuantiser, snapping
 from models.quantisation.plan import Quantisation
+from models.tasks.lessons import CLASS_LESSON, Lesson
 from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
 from models.training.trained import TrainedNetwork
@@ -38,14 +38,19 @@ _DRAW_SEED = 0
 
 
 def calibrate(
-    floating: FloatNetwork, quantisation: Quantisation, images: Images, scale_bits: int = 8
+    floating: FloatNetwork,
+    quantisation: Quantisation,
+    images: Images,
+    scale_bits: int = 8,
+    lesson: Lesson = CLASS_LESSON,
 ) -> TrainedNetwork:
     """Return the quantised network of float weights, without any training.
 
     floating: with an input as of ``inputs.fit``, whose zero point ``quantisation`` has. images:
     input levels uint8 (n, channels, rows, columns), all of which are used (``draw`` chooses some).
-    scale_bits: width of the requantisation multipliers. Raises ModelError for images of another
-    shape or fewer than LEAST_IMAGES, and as ``loading.load`` does.
+    scale_bits: width of the requantisation multipliers. lesson: says how far outputs are apart.
+    Raises ModelError for images of another shape or fewer than LEAST_IMAGES, and as
+    ``loading.load`` does.
     """
     network = loading.load(floating, quantisation, scale_bits)
     check_images(network.graph, images)
@@ -53,11 +58,11 @@ def calibrate(
     with torch.no_grad():
         real = network.tensors(levels)
         wanted = real[network.output_name]
-        apart = _quantise(network, real, levels, wanted)
+        apart = _quantise(network, real, levels, wanted, lesson)
         if pairs(network):
             other = loading.load(floating, quantisation, scale_bits)
             equalise(other, real)
-            if _quantise(other, other.tensors(levels), levels, wanted) < LESSENED * apart:
+            if _quantise(other, other.tensors(levels), levels, wanted, lesson) < LESSENED * apart:
                 network = other
     return TrainedNetwork(floating.graph, quantisation, network, ())
 
@@ -89,25 +94,20 @@ def draw(split: Split, floating: FloatNetwork, most: int = MOST_IMAGES) -> Split
 
 
 def _quantise(
-    network: QuantNetwork, real: Mapping[str, Tensor], levels: Tensor, wanted: Tensor
+    network: QuantNetwork,
+    real: Mapping[str, Tensor],
+    levels: Tensor,
+    wanted: Tensor,
+    lesson: Lesson,
 ) -> float:
-    """Quantise a float network, and return the ``divergence`` of its outputs from ``wanted``.
+    """Quantise a float network, and return the divergence of its outputs from ``wanted``.
 
     real: its tensors of ``levels``.
     """
     _set_activation_scales(network, real)
     network.quantise()
     found = _quantise_weights(network, real, levels)
-    return divergence(wanted, found)
-
-
-def divergence(wanted: Tensor, found: Tensor) -> float:
-    """Return the mean Kullback-Leibler divergence, in nats, of class probabilities.
-
-    wanted, found: logits (n, classes, 1, 1), of which ``wanted`` are right.
-    """
-    right, other = (F.log_softmax(logits.flatten(1), dim=1) for logits in (wanted, found))
-    return float(F.kl_div(other, right, log_target=True, reduction="batchmean"))
+    return float(lesson.divergence(found.flatten(1), wanted.flatten(1)))
 
 
 def _set_activation_scales(network: QuantNetwork, real: Mapping[str, Tensor]) -> None:

@@ -68,12 +68,7 @@ def outputs(
 
     Arguments and errors: as for ``answers``.
     """
-    forward = _forward(floating, gain, offset)
-    size = trained.EVALUATION_BATCH
-    batches = [torch.from_numpy(values[i : i + size]) for i in range(0, len(values), size)]
-    with torch.no_grad():
-        found: NDArray[np.float64] = torch.cat([forward(each) for each in batches]).double().numpy()
-    return found
+    return trained.outputs(_forward(floating, gain, offset), values)
 
 
 def _forward(

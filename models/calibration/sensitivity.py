@@ -6,6 +6,7 @@ choice of bits per layer needs no run of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.calibration import loading
-from models.calibration.calibrating import check_images, divergence, lack
+from models.calibration.calibrating import check_images, lack
 from models.data.datasets import Split
 from models.errors import ModelError
 from models.importing.floating import FloatNetwork
@@ -22,6 +23,7 @@ from models.quantisation.fake_quantisers import ActivationQuantiser, WeightQuant
 from models.quantisation.masks import masked
 from models.quantisation.plan import Quantisation, can_be_sparse
 from models.quantisation.sparsity import Sparsity
+from models.tasks.lessons import CLASS_LESSON, ClassLesson, Lesson
 from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
 
@@ -51,7 +53,8 @@ class Effect:
     change: Change
     divergence: float
     """Mean Kullback-Leibler divergence, in nats, of the class probabilities from the float
-    network's: 0 or more, and of less noise than the others."""
+    network's: 0 or more, and of less noise than the others. Of other outputs than classes what the
+    task takes instead (``Lesson.divergence``)."""
     loss: float
     """Rise of the mean cross-entropy."""
     accuracy: float
@@ -59,11 +62,16 @@ class Effect:
 
 
 def sensitivity(
-    floating: FloatNetwork, changes: Iterable[Change], split: Split, zero_point: int = 0
+    floating: FloatNetwork,
+    changes: Iterable[Change],
+    split: Split,
+    zero_point: int = 0,
+    lesson: Lesson = CLASS_LESSON,
 ) -> tuple[Effect, ...]:
     """Measure the effect of each change, alone, on the examples of ``split``.
 
-    floating: with an input as of ``inputs.fit`` for 8 bits, and its zero point. Raises ModelError
+    floating: with an input as of ``inputs.fit`` for 8 bits, and its zero point. lesson: says how
+    far outputs are apart; loss and accuracy are NaN where they are no classes. Raises ModelError
     for a layer that the network lacks or that cannot be changed so, and as calibrating.calibrate
     does for images.
     """
@@ -71,9 +79,7 @@ def sensitivity(
     check_images(network.graph, split.images)
     with torch.no_grad():
         real = network.tensors(torch.from_numpy(split.images))
-        labels = torch.from_numpy(split.labels)
-        before = _Answers.of(real[network.output_name])
-        return tuple(_effect(network, one, real, before, labels) for one in changes)
+        return tuple(_effect(network, one, real, split, lesson) for one in changes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +99,18 @@ class _Answers:
 
 
 def _effect(
-    network: QuantNetwork, change: Change, real: dict[str, Tensor], before: _Answers, labels: Tensor
+    network: QuantNetwork, change: Change, real: dict[str, Tensor], split: Split, lesson: Lesson
 ) -> Effect:
     values = {**real, change.layer: _changed(network, change, real)}
-    logits = network.tensors_after(values, change.layer)[network.output_name]
-    after = _Answers.of(logits)
+    wanted = real[network.output_name]
+    found = network.tensors_after(values, change.layer)[network.output_name]
+    apart = float(lesson.divergence(found.flatten(1), wanted.flatten(1)))
+    if not isinstance(lesson, ClassLesson):
+        return Effect(change, apart, math.nan, math.nan)
+    before, after, labels = _Answers.of(wanted), _Answers.of(found), torch.from_numpy(split.labels)
     return Effect(
         change,
-        divergence(real[network.output_name], logits),
+        apart,
         after.loss(labels) - before.loss(labels),
         after.accuracy(labels) - before.accuracy(labels),
     )

@@ -31,6 +31,7 @@ SUFFIXES = {
 }
 """Suffixes of the array names (x, y) of each part; the first suffix whose x the file has counts,
 others of that part are ignored."""
+_OTHER_TASKS = "; codesign train and build take numbers and classes of pixels with --task"
 _MOST_EXACT = 2.0**53
 """Reals from this on do not tell all integers apart."""
 TEN = tuple(str(number) for number in range(10))
@@ -192,10 +193,12 @@ def _labels(y: NDArray[Any], count: int, where: str) -> tuple[list[object], list
         y = y.argmax(axis=1)
         notes.append("labels are one-hot rows: class k is column k")
     if y.shape != (count,):
-        raise DatasetError(f"{where}: {count} labels expected, one per example, not {y.shape}")
+        raise DatasetError(
+            f"{where}: {count} labels expected, one per example, not {y.shape}{_OTHER_TASKS}"
+        )
     if y.dtype.kind == "f":
         if not ((y == np.floor(y)) & (np.abs(y) < _MOST_EXACT)).all():
-            raise DatasetError(f"{where}: labels must be classes, not real numbers")
+            raise DatasetError(f"{where}: labels must be classes, not real numbers{_OTHER_TASKS}")
         y = y.astype(np.int64)
     if y.dtype.kind == "S":
         try:

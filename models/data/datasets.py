@@ -14,22 +14,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data import array_files, cifar10, image_files, values
+from models.data import array_files, cifar10, image_files, targets, values
 from models.data.layout import Layout
-from models.data.raw import TEST, TRAIN, VALIDATION, Labels, Part, Raw
+from models.data.raw import TEST, TRAIN, VALIDATION, Labels, Raw
+from models.data.splitting import split_off
+from models.data.targets import CLASSES, RECONSTRUCTION
 from models.data.values import PIXELS, InputRange
 from models.errors import DatasetError
-from models.files.reading import printable
 
 Progress = image_files.Progress
 Images = NDArray[np.uint8]
-VALIDATION_SHARE = 0.1
-TEST_SHARE = 0.2
-"""Share of each class of the training data that becomes the test part, where there is none."""
-SMALL_SET = 5000
-SMALL_VALIDATION_SHARE = 0.15
-"""Share of each class that becomes validation, in place of VALIDATION_SHARE, if the training data
-(without the test part) has fewer than SMALL_SET examples: a tenth would measure too coarsely."""
 FEW_TEST_IMAGES = 100
 _OTHERS = "two lines of numpy make an .npz of CSV and other files (docs/data.md)"
 AUGMENTATIONS = ("none", "shift", "mirror", "shift+mirror")
@@ -53,11 +47,15 @@ class ReadOptions:
     input_range: InputRange | None = None
     """The mapping from values to input levels; None: the format's own (8-bit pictures: 0..255),
     else found on the training part."""
+    task: str = CLASSES
+    """What the data's answers are (targets.TASKS); others than classes come in an .npz alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Examples: input levels uint8 (n, channels, rows, columns), labels int64 (n,).
+
+    Where answers are no classes of the whole, labels are those of ``targets.npz``.
 
     >>> import numpy as np
     >>> split = Split(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1, 1]))
@@ -90,6 +88,7 @@ class Dataset:
     shape: tuple[int, int, int]
     """(channels, rows, columns) of one example."""
     classes: int
+    """Number of classes; 0 where answers are numbers or the input."""
     train: Split
     validation: Split
     test: Split
@@ -109,6 +108,8 @@ class Dataset:
     """A sentence for everything that was guessed, converted, left out or is doubtful."""
     pictures: bool = False
     """True if its values are 8-bit pixels by its format."""
+    task: str = CLASSES
+    """What the answers are (targets.TASKS)."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,9 +182,11 @@ def read_raw(
     Arguments and errors are those of ``load``; ``options.input_range`` has no effect.
     """
     directory = None if data_dir is None else Path(data_dir)
+    path = directory / name if directory else Path(name)
+    if options.task != CLASSES:
+        return _answers(path, options)
     if name in NAMED:
         return NAMED[name].read(directory, progress, cache)
-    path = directory / name if directory else Path(name)
     suffix = path.suffix.casefold()
     if suffix == ".npz":
         return array_files.npz(path, options.layout)
@@ -199,6 +202,16 @@ def read_raw(
     )
 
 
+def _answers(path: Path, options: ReadOptions) -> Raw:
+    """Return data whose answers are no classes of the whole. Raises DatasetError."""
+    if path.suffix.casefold() != ".npz":
+        raise DatasetError(
+            f"{path}: answers of the task {options.task} come in an .npz file with arrays x and y "
+            "(docs/how-to/your-own-data.md); other data sets have classes"
+        )
+    return targets.npz(path, options.task, options.layout)
+
+
 def _prepared(name: str, raw: Raw, seed: int, wanted: InputRange | None) -> Dataset:
     """Return the Dataset of ``raw``: missing parts split off, all parts mapped to levels alike.
 
@@ -206,12 +219,14 @@ def _prepared(name: str, raw: Raw, seed: int, wanted: InputRange | None) -> Data
     training part (after the split). Raises DatasetError.
     """
     notes = list(raw.notes)
+    if TRAIN not in raw.parts:
+        raise DatasetError(f"{name}: array x, or x_train, is missing: there is nothing to learn")
     digest = hashlib.sha256()
     for given in raw.parts.values():
         digest.update(given.values.tobytes())
         digest.update(given.labels.tobytes())
     whole = dict(raw.parts)
-    notes += _split_off(whole, np.random.default_rng(seed), raw.class_names)
+    notes += split_off(whole, np.random.default_rng(seed), raw)
     mapping = wanted or raw.range
     if mapping is None:
         mapping, said = values.find_range(whole[TRAIN].values)
@@ -226,61 +241,9 @@ def _prepared(name: str, raw: Raw, seed: int, wanted: InputRange | None) -> Data
     notes += values.doubts(parts[TRAIN].images)
     if len(parts[TEST]) < FEW_TEST_IMAGES:
         notes.append(f"the test part has {len(parts[TEST])} examples: accuracies are coarse")
+    classes = 0 if raw.task == RECONSTRUCTION else len(raw.class_names)
     return Dataset(
-        name, raw.shape, len(raw.class_names), parts[TRAIN], parts[VALIDATION], parts[TEST],
+        name, raw.shape, classes, parts[TRAIN], parts[VALIDATION], parts[TEST],
         digest.hexdigest(), raw.class_names, mapping, notes=tuple(notes),
-        pictures=raw.range == PIXELS,
+        pictures=raw.range == PIXELS, task=raw.task,
     )  # fmt: skip
-
-
-def _split_off(
-    parts: dict[str, Part], rng: np.random.Generator, names: tuple[str, ...]
-) -> list[str]:
-    """Add a missing test, then validation part to ``parts`` in place, taken from training.
-
-    It is taken by class (``stratified``). Returns a list that holds a note if a test part was split
-    off; validation gets none. names: by class number, for messages. Raises DatasetError for a class
-    of a single training example.
-    """
-    notes = []
-    if TEST not in parts:
-        _take_from_training(parts, TEST, TEST_SHARE, rng, names)
-        notes.append(f"there is no test part: {len(parts[TEST])} examples were split off at random")
-    if VALIDATION not in parts:
-        small = len(parts[TRAIN]) < SMALL_SET
-        share = SMALL_VALIDATION_SHARE if small else VALIDATION_SHARE
-        _take_from_training(parts, VALIDATION, share, rng, names)
-    return notes
-
-
-def _take_from_training(
-    parts: dict[str, Part],
-    name: str,
-    share: float,
-    rng: np.random.Generator,
-    names: tuple[str, ...],
-) -> None:
-    train = parts[TRAIN]
-    for label, count in zip(*np.unique(train.labels, return_counts=True), strict=True):
-        if count < 2:
-            raise DatasetError(
-                f"class {printable(names[label])} has a single training example left, so no "
-                f"{name} part can be split off: give more of it, or a {name} part"
-            )
-    kept, taken = stratified(train.labels, share, rng)
-    parts[TRAIN], parts[name] = train.take(kept), train.take(taken)
-
-
-def stratified(
-    labels: Labels, share: float, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return positions in two parts, each ascending; the second has ``share`` of every class.
-
-    Of each class that is round(share * its examples), half to even, at least one; ``rng`` picks
-    them. labels: (n,), at least two of each class.
-    """
-    second = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        second[members[: max(1, round(share * len(members)))]] = True
-    return np.flatnonzero(~second), np.flatnonzero(second)

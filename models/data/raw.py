@@ -15,7 +15,8 @@ from models.errors import DatasetError
 
 Values = NDArray[Any]
 """Numbers of any kind, shape (n, channels, rows, columns)."""
-Labels = NDArray[np.int64]
+Labels = NDArray[Any]
+"""Class numbers int64 (n,), or other answers (n, ...)."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 MAX_CLASSES = 1000
 
@@ -23,6 +24,8 @@ MAX_CLASSES = 1000
 @dataclass(frozen=True, eq=False)
 class Part:
     """Examples of one part of a data set: values (n, channels, rows, columns), labels int64 (n,).
+
+    Where answers are no classes of the whole, labels are those of ``targets.npz``.
 
     >>> import numpy as np
     >>> len(Part(np.zeros((5, 1, 8, 8)), np.zeros(5, np.int64)))
@@ -55,6 +58,8 @@ class Raw:
     found."""
     notes: tuple[str, ...] = ()
     """A sentence for each thing that was guessed, converted or left out."""
+    task: str = "classes"
+    """What the labels are for (targets.TASKS)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -66,6 +66,9 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
 def _outputs(network: IntegerNetwork, sketch: Sketch) -> list[str]:
     """Write the nodes that lay the last layer's values out, and return the outputs' names."""
     last = network.layers[-1].output
+    if network.offset:
+        starts = sketch.constant(np.array(network.offset, np.float32).reshape(1, -1, 1, 1))
+        last = sketch.node("Add", [last, starts], f"{last}/real")
     if network.order is None and not network.parts:
         return [sketch.node("Flatten", [last], OUTPUT, axis=1)]
     flat = sketch.node("Flatten", [last], f"{last}/flat", axis=1)

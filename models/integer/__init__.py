@@ -4,8 +4,7 @@ lower (from a graph, or a trained network, to integers), assemble (its structure
 scales to integer multipliers and shifts), thaw (the other way), frozen (the same network in real
 values), network (IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a
 file holds), lookups (tables of activation functions), bits (zeros and ones of its weights), scaling
-(of weights from elsewhere), parts (several outputs), scores (accuracy with its interval, confusion
-matrix), measures (of outputs that are no classes).
+(of weights from elsewhere), parts (several outputs).
 """
 
 __all__ = [
@@ -17,11 +16,9 @@ __all__ = [
     "frozen",
     "lookups",
     "lower",
-    "measures",
     "network",
     "parts",
     "reference",
     "scaling",
-    "scores",
     "thaw",
 ]

@@ -56,14 +56,19 @@ def check(network: IntegerNetwork) -> None:
         _check_ints(network.order, count, last, "the outputs' order", low=0)
     if network.parts:
         _check_parts(network)
+    if network.offset and len(network.offset) != network.output.shape[0]:
+        raise ModelError(
+            f"the outputs' offset has {len(network.offset)} values, for {network.output.shape[0]} "
+            "channels"
+        )
 
 
 def _check_parts(network: IntegerNetwork) -> None:
     """Raise ModelError unless the parts are the network's outputs, by different names."""
     names = [part.name for part in network.parts]
     sides = [side for part in network.parts for side in part.shape]
-    if len(set(names)) < max(len(names), 2) or not all(0 < side <= MOST_ELEMENTS for side in sides):
-        raise ModelError(f"the outputs {quoted(names)}: two or more names and shapes are needed")
+    if len(set(names)) < len(names) or not all(0 < side <= MOST_ELEMENTS for side in sides):
+        raise ModelError(f"the outputs {quoted(names)}: different names, and shapes, are needed")
     count = sum(part.size for part in network.parts)
     if count != network.classes:
         raise ModelError(f"the outputs {quoted(names)} have {count} values, not {network.classes}")

@@ -82,6 +82,8 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
     }
     if network.parts:
         header["parts"] = [dataclasses.asdict(part) for part in network.parts]
+    if network.offset:
+        header["offset"] = list(network.offset)
     if network.order is not None:
         found[_ORDER] = network.order
     return {"header": np.array(json.dumps(header)), **found}
@@ -107,7 +109,8 @@ def load(path: Path) -> IntegerNetwork:
 
 
 def _network(header: Node, found: Mapping[str, Any]) -> IntegerNetwork:
-    said = header.get("parts")  # of networks of several outputs
+    said = header.get("parts")  # of networks of several outputs, or of none that are classes
+    offset = header.get("offset")
     tensors = [build(item, TensorSpec) for item in header.at("tensors").items()]
     layers = tuple(_layer(i, item, found) for i, item in enumerate(header.at("layers").items()))
     return IntegerNetwork(
@@ -118,6 +121,7 @@ def _network(header: Node, found: Mapping[str, Any]) -> IntegerNetwork:
         header.at("scale_bits").integer(1, 32),
         order=found.get(_ORDER),
         parts=tuple(build(item, OutputPart) for item in said.items()) if said else (),
+        offset=tuple(item.number() for item in offset.items()) if offset else (),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.graph.network import NetworkGraph
 from models.graph.passes import legalise
 from models.integer.assemble import assemble, blank_numbers
 from models.integer.network import IntegerNetwork
+from models.integer.parts import OutputPart
 from models.quantisation.plan import Quantisation, check
 from models.quantisation.sparsity import check as check_sparsity
 
@@ -56,7 +57,16 @@ def lower(trained: TrainedNetwork, scale_bits: int) -> tuple[FrozenNetwork, Inte
         lambda layer: frozen[layer.name].numbers,
         scales,
     )
+    integer = dataclasses.replace(integer, **_ends(trained, integer))
     for layer in integer.mac_layers:
         if layer.sparsity:
             check_sparsity(layer.name, layer.sources[0].weights, layer.sparsity)
     return FrozenNetwork(network.graph, network.plans, frozen, scales), integer
+
+
+def _ends(trained: TrainedNetwork, integer: IntegerNetwork) -> dict[str, Any]:
+    """Return what the integer network says of outputs that are no classes of the input."""
+    if trained.classifies:
+        return {}
+    part = OutputPart(integer.output.name, integer.output.shape)
+    return {"parts": (part,), "offset": trained.offset}

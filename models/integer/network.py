@@ -216,7 +216,11 @@ class IntegerNetwork:
     """Position in the last tensor (channels, rows, columns) of each output, for an imported network
     whose file has them otherwise: maps larger than the last layer's, say. None: they are alike."""
     parts: tuple[OutputPart, ...] = ()
-    """Outputs of the file, in turn along ``classes``, where it has several; else empty."""
+    """Outputs of the file, in turn along ``classes``, where it has several; one if the outputs are
+    no classes of the input; else empty."""
+    offset: tuple[float, ...] = ()
+    """Real value of accumulator 0 of each output channel, where it is not 0: numbers lie around
+    their mean, which accumulators need not hold."""
 
     @property
     def mac_layers(self) -> tuple[MacLayer, ...]:
@@ -247,10 +251,18 @@ class IntegerNetwork:
         return flat if self.order is None else flat[:, self.order]
 
     def real(self, outputs: Ints) -> NDArray[np.float64]:
-        """Return outputs (n, classes) as real values: each times the scale of its channel."""
+        """Return outputs (n, classes) as real values: of each channel times its scale.
+
+        The offset is added.
+        """
         channels, *sizes = self.output.shape
-        steps = np.repeat(np.broadcast_to(self.output.scale, channels), math.prod(sizes))
-        values: NDArray[np.float64] = outputs * (steps if self.order is None else steps[self.order])
+        steps, starts = (
+            np.repeat(np.broadcast_to(np.asarray(each, np.float64), channels), math.prod(sizes))
+            for each in (self.output.scale, self.offset or 0.0)
+        )
+        if self.order is not None:
+            steps, starts = steps[self.order], starts[self.order]
+        values: NDArray[np.float64] = outputs * steps + starts
         return values
 
     def only(self, name: str) -> IntegerNetwork:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.data.datasets import Dataset
+from models.data.targets import CLASSES
 from models.errors import ModelError
 from models.files import yaml_io
 from models.files.reading import FileError, MissingFile, printable, quoted
@@ -65,6 +66,8 @@ def identity(
     for split in (dataset.train, dataset.validation):
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
+    if dataset.task != CLASSES:  # which has no part in older files' hashes
+        digest.update(dataset.task.encode())
     plain = dataclasses.asdict(settings)
     del plain["compile"], plain["threads"]
     if not plain["augmentation"]["cutout"]:
@@ -142,13 +145,13 @@ def checked_history(history: Any, path: Path) -> History:
     """Return the history of a file, each of its epochs the fields of history.Epoch.
 
     Raises ModelError unless they are such values, of one epoch at least; the training accuracy and
-    whether it was kept may be missing.
+    whether it was kept may be missing. Accuracies, and other scores, are at most 1.
     """
     kinds = (int | float, int | float, bool, int | float | None, bool)
     epochs: list[Any] = history if isinstance(history, list) and history else [None]
     for epoch in epochs:
         known = isinstance(epoch, tuple | list) and 3 <= len(epoch) <= len(kinds)
-        if not known or not all(map(isinstance, epoch, kinds)) or not 0 <= epoch[1] <= 1:
+        if not known or not all(map(isinstance, epoch, kinds)) or not epoch[1] <= 1:
             raise ModelError(
                 f"{path}: history must hold loss, accuracy, quantised and training accuracy of "
                 "each epoch"

@@ -15,6 +15,7 @@ import numpy as np
 
 from models.data.datasets import AUGMENTATIONS, Dataset
 from models.errors import ModelError
+from models.tasks.kinds import TASKS
 
 if TYPE_CHECKING:
     from models.data.augmentation import Augmentation
@@ -162,21 +163,30 @@ class TrainingChoices:
     def settings(self, dataset: Dataset) -> dict[str, Any]:
         """Return settings of full training on ``dataset``, by TrainSettings' names.
 
-        They are those of the recipe for the images' size where nothing is chosen here.
+        They are those of the recipe for the images' size where nothing is chosen here. Raises
+        ModelError for smoothed labels that are no classes.
         """
         chosen = {name: getattr(self, name) for name in RECIPE if getattr(self, name) is not None}
+        if not TASKS[dataset.task].takes_class_weights:
+            if self.label_smoothing:
+                raise ModelError(f"label_smoothing is for classes, not for {dataset.task}")
+            chosen["label_smoothing"] = 0.0
         return _recipe(dataset) | chosen
 
     def loss_weights(self, dataset: Dataset) -> tuple[float, ...]:
         """Return the weight of each class in the loss, by class number; empty: all the same.
 
-        They are inverse to the classes' sizes in the training part, with mean 1 over its examples
-        if every class has one; a class without counts as one of a single example.
+        They are inverse to the classes' sizes in the training part, with mean 1 over its examples,
+        or pixels, if every class has one; a class without counts as one of a single example. Raises
+        ModelError where answers are no classes.
         """
         if not self.class_weights:
             return ()
-        counts = np.bincount(dataset.train.labels, minlength=dataset.classes)
-        weights = len(dataset.train) / (dataset.classes * np.maximum(counts, 1))
+        if not TASKS[dataset.task].takes_class_weights:
+            raise ModelError(f"class_weights is for classes, not for {dataset.task}")
+        labels = dataset.train.labels.ravel()
+        counts = np.bincount(labels[labels < dataset.classes], minlength=dataset.classes)
+        weights = counts.sum() / (dataset.classes * np.maximum(counts, 1))
         return tuple(float(weight) for weight in weights)
 
 

@@ -23,13 +23,14 @@ class Epoch:
     loss: float
     """Mean loss of the training batches, with the penalty on one-bits."""
     accuracy: float
-    """Accuracy on the validation split after the epoch, 0..1."""
+    """Accuracy on the validation split after the epoch, 0..1; of outputs that are no classes the
+    score that epochs are kept by, at most 1 (``Measures.number`` of models.tasks.measures)."""
     quantised: bool
     """True if the network computed as hardware does, fake-quantised and with folded batch norms;
     False before, in the floating-point phase and in one that is fake-quantised between norms."""
     training_accuracy: float | None = None
     """Accuracy on the training batches, 0..1, each before its own step and as augmented; None in
-    files of release 0.2 and older."""
+    files of release 0.2 and older, and of outputs that are no classes."""
     kept: bool = False
     """True if the weights were kept after this epoch, instead of earlier ones; False throughout in
     files of releases that kept those of the best epoch."""
@@ -87,14 +88,15 @@ def alike(best: float, accuracy: float, images: int) -> bool:
     return errors_below(best, accuracy, images) <= 1.0
 
 
-def worth_keeping(history: Sequence[Epoch], accuracy: float, images: int) -> bool:
+def worth_keeping(history: Sequence[Epoch], accuracy: float, images: int | None) -> bool:
     """Return True if a further quantised epoch of that validation accuracy is to be kept.
 
     So it is within a standard error of the best quantised epoch, itself included: of epochs that
-    so many validation images cannot tell apart, the last one has the lowest learning rate.
+    so many validation images cannot tell apart, the last one has the lowest learning rate. images:
+    None for another score than an accuracy, of which the best counts, the last one of equals.
     """
     best = max([accuracy, *(one.accuracy for one in history if one.quantised)])
-    return within(best, accuracy, images)
+    return accuracy == best if images is None else within(best, accuracy, images)
 
 
 def kept_epoch(history: Sequence[Epoch]) -> int | None:
@@ -119,9 +121,17 @@ def settled_accuracy(history: Sequence[Epoch]) -> float | None:
     return sum(last) / len(last) if last else None
 
 
-def to_list(history: Iterable[Epoch]) -> list[dict[str, Any]]:
-    """Return the JSON form of a learning curve, an object for each epoch."""
-    return [dataclasses.asdict(one) for one in history]
+def to_list(history: Iterable[Epoch], score: str = "accuracy") -> list[dict[str, Any]]:
+    """Return the JSON form of a learning curve, an object for each epoch.
+
+    score: what the validation score is called; another than an accuracy takes its place, and no
+    training accuracy is listed.
+    """
+    epochs = [dataclasses.asdict(one) for one in history]
+    if score == "accuracy":
+        return epochs
+    of_others = ("loss", "quantised", "kept")
+    return [{score: one["accuracy"], **{key: one[key] for key in of_others}} for one in epochs]
 
 
 def from_list(epochs: Iterable[Mapping[str, Any]]) -> tuple[Epoch, ...]:

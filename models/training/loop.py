@@ -1,6 +1,7 @@
 """Quantisation-aware training: floating point first, then folded and fake-quantised.
 
-The kept epoch is chosen on the validation split; the test split is not used. A run is determined by
+The kept epoch is chosen on the validation split; the test split is not used. What is learned, and
+what the score of an epoch is, follows from the data's task (models.tasks). A run is determined by
 graph, quantisation, data set and settings. It can be resumed from its checkpoint after each epoch,
 with the same result as without the break (on the same number of threads).
 """
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.data.datasets import Dataset
@@ -24,23 +24,24 @@ from models.files.reading import printable
 from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
-from models.training import checkpoint, losses, speed
+from models.tasks.kinds import TASKS
+from models.training import checkpoint, losses, speed, units
 from models.training.averaging import Average
 from models.training.history import Epoch, worth_keeping
 from models.training.losses import Start, ones_per_weight
-from models.training.matching import check_match
+from models.training.matching import check_changes, check_match, check_task
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
 from models.training.pruning import Pruner
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
-from models.training.trained import TrainedNetwork, evaluate
+from models.training.trained import TrainedNetwork, outputs
 
 _NORM_IMAGES = 5000
 """Number of training images that batch norms' statistics are estimated on before they are folded.
 """
 Progress = Callable[[int, int, float, float, float], None]
-"""Callback after an epoch: (epochs done, epochs in all, mean training loss, validation accuracy
-0..1, estimated seconds left)."""
+"""Callback after an epoch: (epochs done, epochs in all, mean training loss, validation score as of
+history.Epoch, estimated seconds left)."""
 
 _CALIBRATION_IMAGES = 256
 """Most training images that the quantisers' first scales are set on."""
@@ -59,17 +60,20 @@ def train(
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
-    It is the last of those within a standard error of the best. start: a network of the same layers
-    to train on; all epochs are fake-quantised then. teacher: a network of the same images and
-    classes whose answers are learned beside the labels; not used where ``start`` has one of its
-    own. checkpoint: written after each epoch; an existing one of the same run is continued. Torch's
-    random state and threads are as before afterwards. Raises ModelError: the graph is not sound,
-    quantisation, settings or data set do not fit it, the loss is not finite, layers miss their zero
-    blocks at the end, or the checkpoint is damaged or another run's; OSError: it cannot be written.
+    It is the last of those within a standard error of the best, or of outputs that are no classes
+    the best. start: a network of the same layers to train on; all epochs are fake-quantised then.
+    teacher: a network of the same images and task whose answers are learned beside the labels; not
+    used where ``start`` has one of its own. checkpoint: written after each epoch; an existing one
+    of the same run is continued. Torch's random state and threads are as before afterwards. Raises
+    ModelError: the graph is not sound, quantisation, settings or data set do not fit it, the loss
+    is not finite, layers miss their zero blocks at the end, or the checkpoint is damaged or another
+    run's; OSError: it cannot be written.
     """
     check_match(verify(graph), dataset)
     if teacher:
         check_match(teacher.graph, dataset)
+        check_task("the teacher", teacher.task, dataset)
+    check_changes(dataset, settings.augmentation, teacher is not None)
     if start:
         settings = dataclasses.replace(settings, float_share=0.0)
     run = _Run(graph, quantisation, dataset, settings, checkpoint, start, teacher)
@@ -102,15 +106,11 @@ class _Run:
         if self.teacher:
             identity = losses.identity(identity, self.teacher.network)
         self.identity = identity
-        self.images = torch.from_numpy(dataset.train.images)
-        self.labels = torch.from_numpy(dataset.train.labels)
         settings.augmentation.check(dataset.shape)
-        weights = settings.class_weights
-        if weights and len(weights) != dataset.classes:
-            raise ModelError(
-                f"train.class_weights has {len(weights)} values, the data {dataset.classes} classes"
-            )
-        self.class_weights = torch.tensor(weights, dtype=torch.float32) if weights else None
+        self.task, options = TASKS[dataset.task], (settings.label_smoothing, settings.class_weights)
+        self.lesson = self.task.lesson(dataset, graph.shapes[graph.output.name], *options)
+        self.images = torch.from_numpy(dataset.train.images)
+        self.targets = self.lesson.targets(dataset.train)
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
 
@@ -124,14 +124,14 @@ class _Run:
         if self.start:
             norms = self.settings.folded_from > 0
             self.network.take(self.start.network, self._calibration_images, norms)
+            units.learned(self.network, self.lesson.units, self.start.offset)
+            self.start = units.with_teacher(self.start, self.lesson.units)
         self.wanted: Tensor | None = None
         if self.teacher:
-            self.wanted = losses.teacher_logits(
-                self.teacher.network,
-                self.images,
-                self.settings.augmentation.mirror,
-                self.settings.bfloat16,
-            )
+            teacher = copy.deepcopy(self.teacher.network)
+            units.learned(teacher, self.lesson.units, self.teacher.offset)
+            mirror, bfloat16 = self.settings.augmentation.mirror, self.settings.bfloat16
+            self.wanted = losses.teacher_logits(teacher, self.images, mirror, bfloat16)
         narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
@@ -169,18 +169,19 @@ class _Run:
                 self.network.fold()
                 self._start_phase()
             loss, right = self._train_epoch(epoch)
-            accuracy = evaluate(self.judged, self.dataset.validation)
-            self._keep(loss, accuracy, right)
+            score = self._score()
+            self._keep(loss, score, right)
             if progress:
                 spent = time.monotonic() - start
                 left = spent / (epoch + 1 - first) * (settings.epochs - epoch - 1)
-                progress(epoch + 1, settings.epochs, loss, accuracy, left)
+                progress(epoch + 1, settings.epochs, loss, score, left)
 
     def result(self) -> TrainedNetwork:
         self.network.load_state_dict(self.best)
         settle(self.network, self.settings.narrow)
         self.pruner.verify()
-        return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
+        ends = tuple(self.history), self.task.kind, units.real(self.network, self.lesson.units)
+        return TrainedNetwork(self.graph, self.quantisation, self.network, *ends)
 
     def _start_phase(self) -> None:
         """Create optimiser, average and forward function, anew for each phase.
@@ -231,12 +232,18 @@ class _Run:
         starts = (0, settings.float_epochs, settings.folded_from)
         return done - max(at for at in starts if at < done)
 
-    def _keep(self, loss: float, accuracy: float, right: float) -> None:
+    def _score(self) -> float:
+        """Return the score of the network that is judged on the validation split."""
+        split = self.dataset.validation
+        found = outputs(self.judged.eval(), split.images)
+        return self.task.judge(self.lesson.real(found), split).number
+
+    def _keep(self, loss: float, score: float, right: float | None) -> None:
         """Add an epoch to the history, keep its weights if they are worth it, and write both."""
-        images = len(self.dataset.validation)
+        images = len(self.dataset.validation) if self.task.is_share else None
         quantised = self.network.quantised and self.network.folded
-        kept = quantised and worth_keeping(self.history, accuracy, images)
-        self.history.append(Epoch(loss, accuracy, quantised, right, kept))
+        kept = quantised and worth_keeping(self.history, score, images)
+        self.history.append(Epoch(loss, score, quantised, right, kept))
         if kept:
             self.best = copy.deepcopy(self.judged.state_dict())
         if self.path:
@@ -249,7 +256,7 @@ class _Run:
             )
             checkpoint.save_run(self.path, self.identity, stored)
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+    def _train_epoch(self, epoch: int) -> tuple[float, float | None]:
         """Train one epoch and return the loss and training accuracy of its history.Epoch.
 
         Seed and epoch alone determine the order and augmentation of the images. Images that fill no
@@ -261,24 +268,19 @@ class _Run:
         size, steps = min(settings.batch_size, len(order)), self._steps
         self.network.train()
         priced = settings.boo > 0 and self.network.quantised
-        total, right = 0.0, 0
+        total, right = 0.0, list[int | None]()
         for step in range(steps):
             rate = learning_rate(settings, epoch + step / steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             chosen = order[step * size : (step + 1) * size]
             images, mirrored = settings.augmentation.apply(self.images[chosen], generator)
-            logits = self.forward(images)
-            loss = F.cross_entropy(
-                logits,
-                self.labels[chosen],
-                weight=self.class_weights,
-                label_smoothing=settings.label_smoothing,
-            )
+            found, targets = self.forward(images), self.targets[chosen]
+            loss = self.lesson.loss(found, targets, images)
             if self.start:
-                loss = self.start.mixed(loss, logits, images)
+                loss = self.start.mixed(loss, found, images, self.lesson)
             if self.wanted is not None:
-                loss = losses.mixed(loss, logits, self.wanted[mirrored.long(), chosen])
+                loss = losses.mixed(loss, found, self.wanted[mirrored.long(), chosen], self.lesson)
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
             self.optimizer.zero_grad(set_to_none=True)
@@ -288,10 +290,11 @@ class _Run:
             if self.average:
                 self.average.update()
             total += float(loss.detach())
-            right += int((logits.detach().argmax(dim=1) == self.labels[chosen]).sum())
+            right.append(self.lesson.right(found.detach(), targets))
         if not math.isfinite(total):
             raise ModelError(
                 f"epoch {epoch + 1} of {settings.epochs}: the loss is {total / steps}; lower the "
                 f"learning rate ({settings.learning_rate:g})"
             )
-        return total / steps, right / (steps * size)
+        counts = [count for count in right if count is not None]
+        return total / steps, sum(counts) / (steps * size) if counts else None

@@ -9,10 +9,10 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.quantisation.fake_quantisers import WeightQuantiser
+from models.tasks.lessons import CLASS_LESSON, Lesson
 from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
 
@@ -71,32 +71,36 @@ class Start:
 
     network: QuantNetwork
     teacher: QuantNetwork | None = None
+    offset: tuple[float, ...] = ()
+    """Of the outputs of both, as of TrainedNetwork."""
 
     def identity(self, run: str) -> str:
         """Return a hash (SHA-256, hexadecimal) of a run's identity and of the networks."""
+        run = f"{run} {self.offset}" if self.offset else run
         return identity(run, self.network, *([self.teacher] if self.teacher else []))
 
-    def mixed(self, loss: Tensor, logits: Tensor, images: Tensor) -> Tensor:
+    def mixed(
+        self, loss: Tensor, outputs: Tensor, images: Tensor, lesson: Lesson = CLASS_LESSON
+    ) -> Tensor:
         """Return the loss on labels mixed with the divergence from the float network's answers.
 
-        loss: mean over a batch; logits (n, classes): of ``images`` (n, C, H, W), as for forward.
+        loss: mean over a batch; outputs (n, outputs): of ``images`` (n, C, H, W), as for forward.
         Without a float network it stays as it is.
         """
         if self.teacher is None:
             return loss
         with torch.no_grad():
             wanted = self.teacher(images)
-        return mixed(loss, logits, wanted)
+        return mixed(loss, outputs, wanted, lesson)
 
 
-def mixed(loss: Tensor, logits: Tensor, wanted: Tensor) -> Tensor:
+def mixed(loss: Tensor, outputs: Tensor, wanted: Tensor, lesson: Lesson = CLASS_LESSON) -> Tensor:
     """Return the loss on labels mixed with the divergence from a teacher's answers.
 
-    loss: mean over a batch; logits, wanted (n, classes): of the network and of its teacher.
+    loss: mean over a batch; outputs, wanted (n, outputs): of the network and of its teacher. The
+    temperature leaves a squared error as it is.
     """
-    target = F.log_softmax(wanted / TEMPERATURE, dim=1)
-    found = F.log_softmax(logits / TEMPERATURE, dim=1)
-    apart = F.kl_div(found, target, log_target=True, reduction="batchmean")
+    apart = lesson.divergence(outputs / TEMPERATURE, wanted / TEMPERATURE)
     return (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * TEMPERATURE**2 * apart
 
 
@@ -104,7 +108,7 @@ def mixed(loss: Tensor, logits: Tensor, wanted: Tensor) -> Tensor:
 def teacher_logits(
     teacher: QuantNetwork, images: Tensor, mirror: bool, bfloat16: bool = False
 ) -> Tensor:
-    """Return a teacher's logits (1 or 2, n, classes) for all ``images``, and mirrored if asked.
+    """Return a teacher's outputs (1 or 2, n, outputs) for all ``images``, and mirrored if asked.
 
     They are computed once and stand for every change of an image but mirroring. images: uint8
     (n, C, H, W). bfloat16: round products so, which is ten times as fast where the CPU has them.

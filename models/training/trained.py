@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.data.datasets import Split
+from models.data.targets import CLASSES, TASKS
 from models.errors import ModelError
 from models.files import yaml_io
+from models.files.reading import quoted
 from models.graph.network import NetworkGraph
 from models.graph.verifier import count_weights
 from models.graph.yaml import read_graph
@@ -39,16 +41,27 @@ class TrainedNetwork:
         quantisation: Quantisation,
         network: QuantNetwork,
         history: tuple[Epoch, ...],
+        task: str = CLASSES,
+        offset: tuple[float, ...] = (),
     ) -> None:
-        """history: empty for a network that was calibrated, not trained."""
+        """history: empty for a network that was calibrated, not trained. task: of its outputs.
+
+        offset: what is added to the outputs of each channel for numbers of the data; empty: 0.
+        """
         self.graph = graph
         self.quantisation = quantisation
         self.network = network.eval()
         self.history = history
+        self.task, self.offset = task, offset
+
+    @property
+    def classifies(self) -> bool:
+        """True if the outputs are classes of the whole input."""
+        return self.task == CLASSES
 
     @property
     def validation_accuracy(self) -> float:
-        """Validation accuracy, 0..1, of the epoch whose weights were kept.
+        """Validation accuracy, 0..1, or other score, of the epoch whose weights were kept.
 
         Raises ValueError for a network that was not trained.
         """
@@ -58,8 +71,14 @@ class TrainedNetwork:
         return self.history[kept - 1].accuracy
 
     def evaluate(self, split: Split) -> float:
-        """Return the accuracy on ``split``, 0..1; 0 for an empty one."""
+        """Return the accuracy of a classifier on ``split``, 0..1; 0 for an empty one."""
         return evaluate(self.network, split)
+
+    def outputs(self, images: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the outputs (n, outputs) of levels (n, C, H, W), n >= 1, in units of the data."""
+        found = outputs(self.network, images)
+        starts = np.array(self.offset or (0.0,))
+        return found + np.repeat(starts, found.shape[1] // len(starts))
 
     def save(self, path: Path) -> None:
         """Write a file without code in it, whole or not at all. Raises OSError."""
@@ -69,6 +88,8 @@ class TrainedNetwork:
             "state": self.network.state_dict(),
             "history": [dataclasses.astuple(epoch) for epoch in self.history],
         }
+        if self.task != CLASSES:  # older files have no task
+            content |= {"task": self.task, "offset": list(self.offset)}
         checkpoint.save(content, path)
 
     @staticmethod
@@ -86,10 +107,23 @@ class TrainedNetwork:
         if sum(tensor.numel() for tensor in state.values()) < count_weights(graph):
             raise ModelError(f"{path}: does not fit its network (weights are missing)")
         history = _epochs(content["history"], path)
+        ends = _ends(content, graph.shapes[graph.output.name][0], path)
         network = QuantNetwork(graph, quantisation, scale_bits)
         network.quantise()
         checkpoint.load_state(network, state, path)
-        return TrainedNetwork(graph, quantisation, network, history)
+        return TrainedNetwork(graph, quantisation, network, history, *ends)
+
+
+def _ends(content: dict[str, Any], channels: int, path: Path) -> tuple[str, tuple[float, ...]]:
+    """Return task and offset of a file, which older ones lack. Raises ModelError."""
+    task, offset = content.get("task", CLASSES), content.get("offset", [])
+    if task not in TASKS:
+        raise ModelError(f"{path}: task must be one of {', '.join(TASKS)}, not {quoted(task)}")
+    if not isinstance(offset, list) or len(offset) not in (0, channels):
+        raise ModelError(f"{path}: offset must be a list of {channels} numbers")
+    if not all(type(one) is float and abs(one) <= checkpoint.MOST_WEIGHT for one in offset):
+        raise ModelError(f"{path}: offset must be numbers up to {checkpoint.MOST_WEIGHT:g}")
+    return task, tuple(offset)
 
 
 def _epochs(history: Any, path: Path) -> tuple[Epoch, ...]:
@@ -118,8 +152,17 @@ def answers(forward: Callable[[Tensor], Tensor], images: NDArray[Any]) -> NDArra
     forward: from a batch of ``images`` (n, C, H, W) to logits (n, classes), such as a QuantNetwork
     in eval mode.
     """
-    found = [
-        forward(torch.from_numpy(images[start : start + EVALUATION_BATCH])).argmax(dim=1)
-        for start in range(0, len(images), EVALUATION_BATCH)
-    ]
+    found = [forward(batch).argmax(dim=1) for batch in _batches(images)]
     return torch.cat(found).numpy() if found else np.zeros(0, np.int64)
+
+
+@torch.no_grad()
+def outputs(forward: Callable[[Tensor], Tensor], images: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the outputs (n, outputs) of ``images``, n >= 1. forward: as for ``answers``."""
+    found = torch.cat([forward(batch) for batch in _batches(images)])
+    return found.double().numpy()
+
+
+def _batches(images: NDArray[Any]) -> Iterator[Tensor]:
+    for start in range(0, len(images), EVALUATION_BATCH):
+        yield torch.from_numpy(images[start : start + EVALUATION_BATCH])

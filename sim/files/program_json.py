@@ -34,6 +34,7 @@ _FORM = {
     "output": {
         "name": str, "classes": range(1, 1 << 16), "beats": _COUNT, "shape": [_SIDE],
         "tile_channels": _SIDE, "scale": (float, [float]), "order?": [_COUNT],
+        "offset?": [float],
     },
     "memory": {"words": range(1 << 28), "latency_cycles": _COUNT},
     "tensors": {str: _LAYOUT},
@@ -103,6 +104,8 @@ def _check_output(output: dict[str, Any], where: str) -> None:
         raise reading.FileError(f"{where}: beats must hold whole tiles of all channels")
     if isinstance(scale, list) and len(scale) != shape[0]:
         raise reading.FileError(f"{where}: scale must be a number, or one for each channel")
+    if len(output.get("offset", shape[:1] * shape[0])) != shape[0]:
+        raise reading.FileError(f"{where}: offset must be a number for each channel")
 
 
 def _check_layout(layout: dict[str, Any], where: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import build_folder, floating, imported, pipeline
-from codesign.build.evaluation import evaluate, training_report
+from codesign.build.evaluation import judged, score_of, training_report
 from codesign.cli import data_options, float_networks, imported_networks, options, training
 from codesign.cli.console import Console
 from codesign.design import Design
@@ -69,6 +69,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     float_networks.arguments(parser)
     training.arguments(parser)
     data_options.add_to(parser)
+    data_options.task(parser)
     options.device(
         parser,
         f"project files, constraints and estimates are for this part (default: {devices.DEFAULT})",
@@ -124,7 +125,8 @@ def _build(
     check_match(design.network, dataset)  # weights may be given, so that no training looks at it
     trained = _trained(args, design, dataset, console)
     lowered = pipeline.lower_design(design, trained)
-    curves = {"training": training_report(trained.history)}
+    found = judged(lowered.integer, dataset)
+    curves = {"training": training_report(trained.history, score=score_of(found))}
     with console.stage("writing Verilog, program and vectors", expected_s=10):
         pipeline.write_build(
             design, lowered, dataset, args.out,
@@ -132,7 +134,6 @@ def _build(
             warn=console.warn,
         )  # fmt: skip
     training.checkpoint_of(args.out).unlink(missing_ok=True)
-    found = evaluate(lowered.integer, dataset)
     guessed = design.training.notes(dataset) if args.weights is None else ()
     assumed = (devices.ASSUMED,) if device is None else ()
     found = dataclasses.replace(found, notes=(*found.notes, *guessed, *assumed))

@@ -10,11 +10,13 @@ from codesign.build import (
     float_accuracy,
     floating,
     imported,
+    manifest,
     other_data,
     pipeline,
     verification,
 )
 from codesign.build.built import BuiltNetwork
+from codesign.build.evaluation import Measured
 from codesign.build.other_data import TestData
 from codesign.build.verification import SimulationError, Verification
 from codesign.cli import data_options, options, outputs, training
@@ -22,6 +24,7 @@ from codesign.cli.console import Console
 from codesign.design import DatasetSpec
 from codesign.results import UserError
 from models.data.datasets import Split
+from models.data.targets import CLASSES
 
 NAME = "evaluate"
 HELP = "measure the accuracy of a build folder's integer network on any data set"
@@ -55,13 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="name or path of the data set: digits, mnist, fashion-mnist, cifar10, an .npz, an "
         "image folder or a zip of one (default: the design's own data set)",
     )
-    parser.add_argument(
-        "--task",
-        choices=outputs.TASKS,
-        default=outputs.TASKS[0],
-        help="what the outputs of a network folder are: classes of the whole, a class of each "
-        "pixel, numbers, or the input again, whose error tells anomalies apart (default: classes)",
-    )
+    data_options.task(parser)
     options.data_dir(parser)
     data_options.reading(parser, layout="as the design says", resize="as the design says")
     parser.add_argument(
@@ -85,7 +82,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    if args.task != outputs.TASKS[0]:
+    if (args.task or CLASSES) != CLASSES and not manifest.is_build(args.build):
         return _measure(args, console)
     if imported.is_network(args.build) and floating.is_float(args.build):
         return _evaluate_float(args, console)
@@ -98,11 +95,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
     def read(done: int, total: int) -> None:
         console.progress("reading images", done, total)
 
+    if args.task not in (None, network.task):
+        if network.design is None:
+            return _measure(args, console)
+        raise UserError(f"--task {args.task}: {args.build} is for {network.task} (dataset.task)")
     judged = network.chosen(args.output)
     data = other_data.load(judged, _spec(network, args), args.data_dir, read)
     with console.stage("evaluating the integer network", expected_s=10):
         found = other_data.evaluate(judged, data)
-    result: dict[str, Any] = {"dataset": data.name, **found.to_dict()}
+    said = outputs.test_json(found) if isinstance(found, Measured) else found.to_dict()
+    result: dict[str, Any] = {"dataset": data.name, **said}
     training.show(found, console)
     if not args.simulate:
         console.result(result)
@@ -129,7 +131,7 @@ def _measure(args: argparse.Namespace, console: Console) -> int:
     with console.stage("evaluating the network", expected_s=10):
         found = outputs.measured(args.build, spec, args.task, args.data_dir)
     outputs.show(found, console)
-    console.result({"dataset": spec.name, **found.to_dict()})
+    console.result({"dataset": spec.name, **outputs.test_json(found)})
     return 0
 
 

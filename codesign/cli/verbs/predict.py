@@ -13,6 +13,7 @@ from codesign.build.built import BuiltNetwork
 from codesign.build.inputs import Examples
 from codesign.cli import options
 from codesign.cli.console import Console
+from models.data.targets import CLASSES
 from models.integer.parts import split
 
 NAME = "predict"
@@ -25,9 +26,10 @@ Input:   a build folder, and files: pictures of the network's size (resized only
          the pictures that it was trained on were), .npy arrays, or .npz files with
          an array x; an array holds one example or many, its axes as in a data set.
 Output:  a line for each example: file, class, its score and the second best class.
-         Scores are the softmax of the logits, so they sum to 1. Of an imported
-         network of several outputs, unless --output chooses one, a line for each
-         output instead, with its name and values as the file has them.
+         Scores are the softmax of the logits, so they sum to 1. Of a network whose
+         outputs are no classes, and of an imported one of several outputs, unless
+         --output chooses one, a line for each output instead, with its name and
+         values, as the data or the file have them.
 
 Exit status: 0 success, 2 bad input."""
 EXAMPLES = """\
@@ -58,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     network = options.load_network(args.build, console.warn).chosen(args.output)
-    several = len(network.network.parts) > 1
+    several = len(network.network.parts) > 1 or network.task != CLASSES
     if not several:
         network.check_classes()
     examples = [inputs.read(network, path) for path in args.files]  # all, before any is classified

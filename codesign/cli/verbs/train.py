@@ -9,7 +9,7 @@ from pathlib import Path
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import imported, pipeline
-from codesign.build.evaluation import evaluate
+from codesign.build.evaluation import judged
 from codesign.cli import data_options, float_networks, imported_networks, options, training
 from codesign.cli.console import Console
 from models.integer.bits import total as all_bits
@@ -42,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.design_file(parser, or_network=True)
     training.arguments(parser)
     data_options.add_to(parser)
+    data_options.task(parser)
     imported_networks.npu_option(parser)
     imported_networks.dataset_option(parser, " (default: none; required there)")
     float_networks.arguments(parser)
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     trained = training.run(design, dataset, args, checkpoint, console)
     trained.save(out)
     checkpoint.unlink(missing_ok=True)
-    found = evaluate(pipeline.lower_design(design, trained).integer, dataset)
+    found = judged(pipeline.lower_design(design, trained).integer, dataset)
     found = dataclasses.replace(found, notes=(*found.notes, *design.training.notes(dataset)))
     console.say(f"{out}:")
     training.show(found, console)

@@ -135,8 +135,10 @@ class LogitsLayout:
     order: tuple[int, ...] | None = None
     """Position of each output among channels, rows and columns; None: they lie in that order."""
     parts: tuple[OutputPart, ...] = ()
-    """Name and shape of each output of an imported network of several, in turn along the outputs;
-    else empty."""
+    """Name and shape of each output of an imported network of several, in turn along the outputs,
+    or of the only one that is no classes; else empty."""
+    offset: tuple[float, ...] = ()
+    """Real value of 0 of each channel; empty: 0."""
 
     @property
     def classes(self) -> int:
@@ -146,11 +148,12 @@ class LogitsLayout:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: every field by its name, and ``classes``.
 
-        ``order`` is left out if it is None, ``parts`` if it is empty.
+        ``order`` is left out if it is None, ``parts`` and ``offset`` if they are empty.
         """
         fields = dataclasses.asdict(self)
         if self.order is None:
             del fields["order"]
-        if not self.parts:
-            del fields["parts"]
+        for name in ("parts", "offset"):
+            if not fields[name]:
+                del fields[name]
         return {**fields, "classes": self.classes}

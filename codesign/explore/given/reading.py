@@ -61,6 +61,11 @@ def _own(path: Path, settings: ExploreSettings, progress: Callable[[int, int], N
     from models.training.trained import TrainedNetwork
 
     trained = TrainedNetwork.load(path)
+    if not trained.classifies:
+        raise UserError(
+            f"{path}: was trained for {trained.task}, and explore searches for classifiers; "
+            "codesign train --start trains its layers on with the bits of another design"
+        )
     dataset = pipeline.load_data(settings.data, settings.data_dir, settings.seed, progress)
     network = own.float_network(trained)
     check_match(network.graph, dataset)

@@ -117,6 +117,17 @@ class WeightLayer(nn.Module):
         self.batch_norm = None
 
     @torch.no_grad()
+    def rescale(self, factor: float, offset: Tensor) -> None:
+        """Let results become ``factor`` times what they were, plus ``offset``, in place.
+
+        Weight codes stay as they are. factor: above 0. offset: (out,), or one for all channels.
+        The layer is folded, has no ReLU, and nothing requantises its results (not checked).
+        """
+        self.weight.mul_(factor)
+        self.bias.mul_(factor).add_(offset)
+        self.quantiser.log_scale.add_(math.log(factor))
+
+    @torch.no_grad()
     def unfold(self, inputs: Sequence[Tensor]) -> None:
         """Put a batch norm behind the quantised sums again, which leaves results as they are.
 

@@ -18,7 +18,7 @@ from codesign.fpga import devices
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError
-from models.integer.scores import Share
+from models.tasks.scores import Share
 from rtl_gen.config import NpuConfig
 
 CANDIDATES = (

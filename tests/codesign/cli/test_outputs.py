@@ -67,6 +67,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "odd.npz", x=x, y=np.arange(60) % 2)
     np.savez(folder / "three.npz", x=x, y=np.arange(60) % 3)
     np.savez(folder / "none.npz", x=x)
+    np.savez(folder / "wide.npz", x=pixels)
     np.savez(folder / "numbers.npz", x=x, y=RNG.normal(0, 1, 60))
     np.savez(folder / "pixels.npz", x=pixels, y=RNG.integers(0, 3, (9, 16, 16)))
     np.savez(folder / "beyond.npz", x=pixels, y=RNG.integers(0, 4, (9, 16, 16)))
@@ -131,11 +132,12 @@ def test_each_pixel_of_a_resized_map_has_a_class(
         ("bounded", "odd.npz", "reconstruction", "end (Sigmoid) is left to the host"),
         ("number", "odd.npz", "reconstruction", "is not the input"),
         ("coder", "three.npz", "reconstruction", "must have two classes"),
-        ("coder", "pixels.npz", "reconstruction", "examples have the shape"),
+        ("coder", "pixels.npz", "reconstruction", "must have two classes"),
+        ("coder", "wide.npz", "reconstruction", "examples have the shape"),
         ("coder", "numbers.npz", "numbers", "y holds () numbers for an output of (12,)"),
-        ("number", "none.npz", "numbers", "y must hold numbers"),
+        ("number", "none.npz", "numbers", "y is missing; y must hold numbers"),
         ("map", "beyond.npz", "pixels", "label 3 is outside 0..2"),
-        ("coder", "odd.npz", "pixels", "labels of () for an output of (12,)"),
+        ("coder", "odd.npz", "pixels", "must hold a class number for each pixel"),
         ("map", "odd.npz", "classes", "evaluate --task takes maps"),
         ("integer", "odd.npz", "classes", "--task reconstruction"),
         ("coder", "odd.npz", "classes", "--task reconstruction"),

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from models.calibration import calibrating, inputs, loading
 from models.data.datasets import Dataset, Split
 from models.quantisation.plan import Quantisation, QuantSpec
+from models.tasks.lessons import divergence
 from models.training import losses
 from models.training.loop import train
 from models.training.losses import Start
@@ -55,8 +56,8 @@ def test_training_on_brings_answers_nearer_to_the_float_network() -> None:
     images = torch.from_numpy(DATA.test.images)
     with torch.no_grad():
         wanted = first.teacher(images)
-        before = calibrating.divergence(wanted, first.network.eval()(images))
-        after = calibrating.divergence(wanted, trained.network(images))
+        before = divergence(first.network.eval()(images), wanted)
+        after = divergence(trained.network(images), wanted)
     assert after < before
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from models.integer.scores import Z95, Scores, Share
+from models.tasks.scores import Z95, Scores, Share
 
 
 @given(st.integers(0, 300), st.integers(1, 300))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from models.integer import measures
+from models.tasks import measures
 
 
 @settings(max_examples=60, deadline=None)

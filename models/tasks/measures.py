@@ -9,11 +9,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.integer.scores import Z95, Scores
+from models.data.targets import LEFT_OUT
+from models.tasks.scores import Z95, Scores
 
 Reals = NDArray[np.float64]
-LEFT_OUT = 255
-"""Label of pixels that have no class, where there are fewer classes."""
+_ERROR = "mean_squared_error"
+NAMES = {
+    "r_squared": "R2",
+    "roc_area": "ROC area",
+    "mean_iou": "mean IoU",
+    _ERROR: "mean squared error",
+}
+"""What the measures that networks are compared by are called, by their keys."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Measures of outputs that are no classes of the whole. Made by ``Task.judge``.
+
+    >>> found = Measures(2, {"mean_squared_error": 0.5, "r_squared": None})
+    >>> found.score, found.number, found.describe()
+    ('mean_squared_error', -0.5, 'mean squared error 0.5 of 2 examples')
+    """
+
+    examples: int
+    values: dict[str, Any]
+    """By name, such as ``regression`` has them."""
+
+    @property
+    def score(self) -> str:
+        """Key of the measure that networks are compared by: the first of NAMES that is known."""
+        return next(name for name in NAMES if self.values.get(name) is not None)
+
+    @property
+    def number(self) -> float:
+        """The score as a number that is larger for better outputs: an error is negative."""
+        value = self.values[self.score]
+        number = float(value["area"] if isinstance(value, dict) else value)
+        return -number if self.score == _ERROR else number
+
+    @property
+    def number_name(self) -> str:
+        """Name of ``number`` in files: the score, or ``negative_mean_squared_error``."""
+        return f"negative_{self.score}" if self.score == _ERROR else self.score
+
+    @property
+    def name(self) -> str:
+        """Name of ``number`` in words."""
+        return f"minus {NAMES[self.score]}" if self.score == _ERROR else NAMES[self.score]
+
+    def describe(self) -> str:
+        """Return the score in words: ``R2 0.9132 of 120 examples``."""
+        value = self.values[self.score]
+        between = ""
+        if isinstance(value, dict):
+            value, between = value["area"], f" ({value['low']:.4g} - {value['high']:.4g})"
+        return f"{NAMES[self.score]} {value:.4g}{between} of {self.examples:,} examples"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: examples, score (the key), and all measures by name."""
+        return {"examples": self.examples, "score": self.score, **self.values}
 
 
 @dataclass(frozen=True)
@@ -55,6 +110,23 @@ def errors(outputs: Reals, targets: Reals) -> Reals:
     """Return the mean squared error of each example (n,); both (n, values)."""
     found: Reals = ((outputs - targets) ** 2).mean(axis=1)
     return found
+
+
+def reconstruction(outputs: Reals, inputs: Reals, anomalous: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return errors of outputs against inputs, both (n, values), n >= 1.
+
+    mean_squared_error, of all examples, and roc_area (``roc_area`` of the examples' errors, as a
+    dict) where some are ``anomalous`` (n,) and others not.
+
+    >>> one, other = np.zeros((3, 1)), np.array([[1.0], [0.0], [2.0]])
+    >>> reconstruction(one, other, np.array([False, False, True]))["roc_area"]["area"]
+    1.0
+    """
+    missed = errors(outputs, inputs)
+    result: dict[str, Any] = {"mean_squared_error": float(missed.mean())}
+    if anomalous.any() and not anomalous.all():
+        result["roc_area"] = roc_area(missed, anomalous).to_dict()
+    return result
 
 
 def regression(outputs: Reals, targets: Reals) -> dict[str, Any]:

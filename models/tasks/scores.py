@@ -55,6 +55,16 @@ class Share:
         low, high = wilson(right, images)
         return cls(right / images, images, round(low, 4), round(high, 4))
 
+    @property
+    def number(self) -> float:
+        """The share, as what networks are compared by."""
+        return self.share
+
+    @property
+    def name(self) -> str:
+        """Name of ``number``."""
+        return "accuracy"
+
     def to_dict(self) -> dict[str, float]:
         """Return the JSON form: share, images, low, high."""
         return {"share": self.share, "images": self.images, "low": self.low, "high": self.high}
