@@ -26,7 +26,7 @@ MAY_IMPORT_TORCH = {
     "models.supernet", "models.integer", "models.importing",
     "models.calibration",
     "codesign.search.accuracy",
-    "codesign.search.strategies.differentiable", "codesign.search.strategies.learning",
+    "codesign.search.strategies.learning",
 }  # fmt: skip
 """Everything else estimates, compiles and simulates without it."""
 LARGEST_ROOM = 16
@@ -128,7 +128,10 @@ MAY_IMPORT |= {
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
     "codesign.search.strategies": below(
-        "search", "search.strategies.evolving", "search.strategies.modelling"
+        "search",
+        "search.strategies.differentiable",
+        "search.strategies.evolving",
+        "search.strategies.modelling",
     ),
     "codesign.search.strategies.differentiable": below("search", "search.strategies"),
     "codesign.search.strategies.evolving": below("search", "search.strategies"),

@@ -17,6 +17,9 @@ import functools
 from collections.abc import Callable, Mapping
 
 from codesign.results import UserError
+from codesign.search.strategies.differentiable.clamped import ClampedSearch
+from codesign.search.strategies.differentiable.gumbel import GumbelSearch
+from codesign.search.strategies.differentiable.robust import RobustSearch
 from codesign.search.strategies.evolving.emonas import Emonas
 from codesign.search.strategies.evolving.evolution import Evolution
 from codesign.search.strategies.evolving.novelty import NoveltySearch
@@ -65,9 +68,9 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "progressive": Late(f"{__name__}.learning.progressive", "ProgressivePareto"),
     "latent": Late(f"{__name__}.learning.latent", "LatentSearch"),
     "latent-informed": Late(f"{__name__}.learning.latent", "InformedLatentSearch"),
-    "differentiable": Late(f"{__name__}.differentiable.gumbel", "GumbelSearch"),
-    "differentiable-clamped": Late(f"{__name__}.differentiable.clamped", "ClampedSearch"),
-    "differentiable-robust": Late(f"{__name__}.differentiable.robust", "RobustSearch"),
+    "differentiable": GumbelSearch,
+    "differentiable-clamped": ClampedSearch,
+    "differentiable-robust": RobustSearch,
 }
 """Name -> factory(genes, seed). Those that need torch or Optuna import it when they are made."""
 

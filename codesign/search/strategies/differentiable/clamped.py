@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from codesign.search.strategies.differentiable.adam import Adam
 from codesign.search.strategies.differentiable.descent import RATE, Descent
+from codesign.search.strategies.differentiable.relaxation import Vectors
 from codesign.search.strategies.interface import Genes
 
 STEPS = 40
@@ -41,7 +42,6 @@ class ClampedSearch(Descent):
     Source: Maile, Lecarpentier, Luga, Wilson, "DARTS-PRIME: Regularization and Scheduling Improve
     Constrained Optimization in Differentiable NAS", arXiv 2106.11655, whose first version has ADMM.
 
-    >>> import numpy as np
     >>> ClampedSearch(Genes(np.array([4, 2, 7])), seed=0).ask(5).shape
     (5, 3)
     """
@@ -52,27 +52,26 @@ class ClampedSearch(Descent):
         """Moving average of the trace of the Fisher information; 0 before the first step."""
         self._threshold = 0.0
 
-    def _moved(self, weights: Tensor) -> Tensor:
-        relaxation, (members, each, _) = self._relaxation, weights.shape
-        first = relaxation.shares(torch.ones((members, each, relaxation.values)))
-        scaled = torch.ones_like(first, requires_grad=True)  # weights in units of the first ones
-        optimiser = torch.optim.Adam([scaled], lr=STRIDE, fused=True)
-        discrete, dual, steps = self._discrete(first), torch.zeros_like(first), 0
+    def _moved(self, weights: Vectors) -> Vectors:
+        relaxation = self._relaxation
+        first = relaxation.shares(np.ones((*weights.shape[:-1], relaxation.values), np.float32))
+        scaled = np.ones_like(first)  # weights in units of the first ones
+        adam, discrete, dual, steps = Adam(first.shape), self._discrete(first), 0 * first, 0
         for _ in range(STEPS):
             if not self._calm(self._model.step(RATE)):
                 continue
-            before = scaled.detach().clone()
-            loss = self._loss(relaxation.shares(first * scaled), weights).sum()
-            pull = PULL * (first * before - discrete + dual)
-            scaled.grad = torch.autograd.grad(loss, scaled)[0] + first * pull
-            optimiser.step()
+            sums = relaxation.sums(first * scaled)
+            shares = first * scaled / sums
+            slope = self._slope(shares, weights)
+            slope = (slope - relaxation.sums(shares * slope)) / sums
+            slope += PULL * (first * scaled - discrete + dual)
+            after = scaled + adam.step(first * slope, STRIDE)
+            scaled = self._clamped(after, scaled, 1 / first)
             steps += 1
-            with torch.no_grad():
-                scaled.copy_(self._clamped(scaled, before, 1 / first))
-                if steps % EVERY == 0:
-                    discrete = self._discrete(first * scaled + dual)
-                    dual = KEPT * dual + first * scaled - discrete
-        return relaxation.shares(first * scaled.detach())
+            if steps % EVERY == 0:
+                discrete = self._discrete(first * scaled + dual)
+                dual = KEPT * dual + first * scaled - discrete
+        return relaxation.shares(first * scaled)
 
     def _calm(self, trace: float) -> bool:
         """Return True if the architecture is to step; ``trace``: of the surrogate's last step."""
@@ -83,11 +82,11 @@ class ClampedSearch(Descent):
         self._threshold *= GROWTH**-RATIO if calm else GROWTH
         return calm
 
-    def _clamped(self, weights: Tensor, before: Tensor, most: Tensor) -> Tensor:
+    def _clamped(self, weights: Vectors, before: Vectors, most: Vectors) -> Vectors:
         """Return weights clamped to 0..most, 0 where they were; a gene without any as before."""
-        found = torch.where(before > 0, torch.minimum(weights.clamp(min=0), most), 0.0)
-        return torch.where(self._relaxation.sums(found) > 0, found, before)
+        found = np.where(before > 0, np.clip(weights, 0, most), np.float32(0))
+        return np.where(self._relaxation.sums(found) > 0, found, before)
 
-    def _discrete(self, weights: Tensor) -> Tensor:
+    def _discrete(self, weights: Vectors) -> Vectors:
         """Return 1 for the largest value of each gene, else 0; both of shape (..., values)."""
         return self._relaxation.one_hot(self._relaxation.likeliest(weights))

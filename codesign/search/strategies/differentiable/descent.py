@@ -6,15 +6,12 @@ import abc
 from typing import ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from codesign.search.pareto import Floats, Ints
-from codesign.search.strategies.differentiable.relaxation import Relaxation
+from codesign.search.strategies.differentiable.relaxation import Relaxation, Vectors
 from codesign.search.strategies.differentiable.surrogate import MEMBERS, Surrogate
 from codesign.search.strategies.interface import Genes
 from codesign.search.strategies.results import Results
-from models.training.speed import threads
 
 FIRST = 20
 """Results that the surrogate is first fitted to; candidates before are uniform."""
@@ -56,27 +53,23 @@ class Descent(abc.ABC):
 
     def __init__(self, genes: Genes, seed: int) -> None:
         self._random = np.random.default_rng(seed)
-        self._noise = torch.Generator().manual_seed(seed)
-        self._seed = seed
         self._known = Results(genes.sizes)
         self._relaxation = Relaxation(genes.sizes)
         self._surrogate: Surrogate | None = None
         self._blind = True
         """True while nothing feasible is known."""
         self._asked: set[bytes] = set()
-        self._chances: Tensor | None = None
+        self._chances: Vectors | None = None
         """Distributions of the last search, (MEMBERS, n, values); None before the first."""
-        self._weights = torch.zeros(0)
+        self._weights: Vectors = np.zeros(0, dtype=np.float32)
         """Their preferences, (MEMBERS, n, terms)."""
 
     def ask(self, count: int) -> Ints:
         if len(self._known) < FIRST:
             return self._known.unknown(self._known.candidates[:0], count, self._random)
-        with threads(1):  # of several, most time would go to waiting for each other
-            if self._chances is None:
-                self._search(min(max(-(-count // MEMBERS), LEAST), MOST))
-            proposed = self._proposed()
-        found = self._known.unknown(proposed, count, self._random)
+        if self._chances is None:
+            self._search(min(max(-(-count // MEMBERS), LEAST), MOST))
+        found = self._known.unknown(self._proposed(), count, self._random)
         self._asked.update(row.tobytes() for row in found)
         return found
 
@@ -89,11 +82,11 @@ class Descent(abc.ABC):
         self._listen()
         terms = self._known.objectives.shape[1] + self.MORE
         drawn = self._random.dirichlet(np.ones(terms), (MEMBERS, each))
-        self._weights = torch.from_numpy(drawn).float()
+        self._weights = drawn.astype(np.float32)
         self._chances = self._moved(self._weights)
 
     @abc.abstractmethod
-    def _moved(self, weights: Tensor) -> Tensor:
+    def _moved(self, weights: Vectors) -> Vectors:
         """Return distributions (MEMBERS, n, values) for preferences (MEMBERS, n, terms)."""
 
     @property
@@ -102,18 +95,31 @@ class Descent(abc.ABC):
         assert self._surrogate is not None
         return self._surrogate
 
-    def _terms(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def _terms(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
         """Return what preferences weigh, (MEMBERS, n, terms), and the excess, (MEMBERS, n)."""
-        found = self._model(vectors)
+        found, _ = self._model(vectors)
         return found[..., :-1], found[..., -1]
 
-    def _loss(self, vectors: Tensor, weights: Tensor) -> Tensor:
+    def _losses(self, vectors: Vectors, weights: Vectors) -> Vectors:
         """Return the loss, (MEMBERS, n), of (MEMBERS, n, values) by (MEMBERS, n, terms)."""
         terms, excess = self._terms(vectors)
         if self._blind:
             return excess
         gaps = weights * terms
-        return gaps.amax(dim=-1) + SUM * gaps.sum(dim=-1) + PENALTY * excess.clamp(min=0)
+        found: Vectors = gaps.max(axis=-1) + SUM * gaps.sum(axis=-1)
+        return found + PENALTY * np.maximum(excess, 0)
+
+    def _slope(self, vectors: Vectors, weights: Vectors) -> Vectors:
+        """Return the gradient of ``_losses`` of the objectives by the vectors, in their shape."""
+        found, back = self._model(vectors)
+        slope = np.zeros_like(found)
+        slope[..., -1] = 1.0 if self._blind else PENALTY * (found[..., -1] > 0)
+        if not self._blind:
+            worst = (weights * found[..., :-1]).argmax(axis=-1)[..., None]
+            slope[..., :-1] = SUM * weights
+            largest = np.take_along_axis((1 + SUM) * weights, worst, axis=-1)
+            np.put_along_axis(slope, worst, largest, axis=-1)
+        return back(slope)
 
     def _listen(self) -> None:
         """Give the surrogate the results; the first time, make it and fit it."""
@@ -131,26 +137,25 @@ class Descent(abc.ABC):
         warming = 0
         if self._surrogate is None:
             objectives = known.objectives.shape[1]
-            self._surrogate = Surrogate(self._relaxation, objectives, self._seed)
+            self._surrogate = Surrogate(self._relaxation, objectives, self._random)
             warming = WARMING
         self._surrogate.hear(
             self._relaxation.one_hot(known.candidates[rows]),
-            torch.from_numpy(np.sign(gaps) * np.log1p(np.abs(gaps))).float(),
-            torch.from_numpy(excess).float(),
+            (np.sign(gaps) * np.log1p(np.abs(gaps))).astype(np.float32),
+            excess.astype(np.float32),
         )
         for _ in range(warming):
             self._surrogate.step(RATE)
 
-    @torch.no_grad()
     def _proposed(self) -> Ints:
         """Return candidates from the distributions, best first, shape (n, genes)."""
         assert self._chances is not None
         members, each, _ = self._chances.shape
-        chances = self._chances.repeat_interleave(DRAWS, dim=1)
-        drawn = self._relaxation.drawn(chances, self._noise)
+        chances = np.repeat(self._chances, DRAWS, axis=1)
+        drawn = self._relaxation.drawn(chances, self._random)
         drawn[:, ::DRAWS] = self._relaxation.likeliest(self._chances)
-        weights = self._weights.repeat_interleave(DRAWS, dim=1)
-        losses = self._loss(self._relaxation.one_hot(drawn), weights).numpy()
+        weights = np.repeat(self._weights, DRAWS, axis=1)
+        losses = self._losses(self._relaxation.one_hot(drawn), weights)
         flat = np.ascontiguousarray(drawn.reshape(members * each * DRAWS, -1))
         asked = np.array([row.tobytes() in self._asked for row in flat])
         known = self._known.known(flat)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from codesign.search.strategies.differentiable.adam import Adam
 from codesign.search.strategies.differentiable.descent import RATE, Descent
-from codesign.search.strategies.differentiable.relaxation import gumbel
+from codesign.search.strategies.differentiable.relaxation import Vectors, gumbel
+from codesign.search.strategies.differentiable.surrogate import Back
 
 STEPS, SAMPLES = 20, 2
 """Steps of a search, and samples of each distribution that a step is made of."""
@@ -34,41 +35,45 @@ class GumbelSearch(Descent):
     candidates from being trained faster: both are of a supernet's weights (see Descent). The rest
     is as in Descent.
 
-    Sources: Wu, thesis, TU Dresden 2024, chapter 4, for the schedule and the terms, of which we
+    Source: Wu, thesis, TU Dresden 2024, chapter 4, for the schedule and the terms, of which we
     know no more than the names; Jang, Gu, Poole, "Categorical Reparameterization with
     Gumbel-Softmax", ICLR 2017.
 
-    >>> import numpy as np
     >>> from codesign.search.strategies.interface import Genes
     >>> GumbelSearch(Genes(np.array([4, 2, 7])), seed=0).ask(5).shape
     (5, 3)
     """
 
-    def _moved(self, weights: Tensor) -> Tensor:
-        members, each, _ = weights.shape
-        logits = torch.zeros((members, each, self._relaxation.values), requires_grad=True)
-        optimiser = self._optimiser(logits)
+    def _moved(self, weights: Vectors) -> Vectors:
+        logits = np.zeros((*weights.shape[:-1], self._relaxation.values), dtype=np.float32)
+        adam = Adam(logits.shape)
         for step in range(STEPS):
             done = step / (STEPS - 1)
             self._model.step(RATE * (1 - math.cos(math.pi * done)) / 2)
-            logits.grad = self._gradient(logits, weights, HOT * (COLD / HOT) ** done)
-            optimiser.step()
-        return self._relaxation.softmax(logits.detach())
+            logits += self._step(logits, weights, HOT * (COLD / HOT) ** done, adam)
+        return self._relaxation.softmax(logits)
 
-    def _optimiser(self, logits: Tensor) -> torch.optim.Optimizer:
-        """Return what steps the logits."""
-        return torch.optim.Adam([logits], lr=STRIDE, fused=True)
+    def _step(self, logits: Vectors, weights: Vectors, temperature: float, adam: Adam) -> Vectors:
+        """Return what to add to the logits, of shape (MEMBERS, n, values)."""
+        vectors, back = self._sampled(logits, temperature)
+        slope = self._slope(vectors, np.repeat(weights, SAMPLES, axis=1))
+        return adam.step(back(slope), STRIDE)
 
-    def _gradient(self, logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
-        """Return the gradient of the loss by the logits, both of shape (MEMBERS, n, values)."""
-        vectors = self._sampled(logits, temperature)
-        loss = self._loss(vectors, weights.repeat_interleave(SAMPLES, dim=1))
-        return torch.autograd.grad(loss.sum() / SAMPLES, logits)[0]
+    def _sampled(self, logits: Vectors, temperature: float) -> tuple[Vectors, Back]:
+        """Return SAMPLES one-hot vectors of each distribution, and the way back to the logits.
 
-    def _sampled(self, logits: Tensor, temperature: float) -> Tensor:
-        """Return SAMPLES one-hot vectors of each distribution, with the gradient of the softmax."""
-        several = logits.repeat_interleave(SAMPLES, dim=1)
-        noise = gumbel(several.shape, self._noise)
-        soft = self._relaxation.softmax((several + noise) / temperature)
-        hard = self._relaxation.one_hot(self._relaxation.likeliest(soft.detach()))
-        return hard + soft - soft.detach()
+        That takes the gradient by the vectors, (..., MEMBERS, n SAMPLES, values), and returns the
+        one by the logits, (..., MEMBERS, n, values), of the softmax, the mean of the samples.
+        """
+        several = np.repeat(logits, SAMPLES, axis=1)
+        soft = self._relaxation.softmax(
+            (several + gumbel(several.shape, self._random)) / np.float32(temperature)
+        )
+
+        def back(gradient: Vectors) -> Vectors:
+            own = soft * (gradient - self._relaxation.sums(soft * gradient))
+            shape = (*own.shape[:-2], logits.shape[1], SAMPLES, own.shape[-1])
+            found: Vectors = own.reshape(shape).mean(axis=-2) / np.float32(temperature)
+            return found
+
+        return self._relaxation.one_hot(self._relaxation.likeliest(soft)), back

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from codesign.search.strategies.differentiable.adam import Adam
 from codesign.search.strategies.differentiable.gumbel import GumbelSearch
+from codesign.search.strategies.differentiable.relaxation import Vectors
 
-CHANGES = 3
+CHANGES = 2
 """Changes of one gene by which the robustness of a candidate is predicted."""
 STRIDE = 3.0
 """Learning rate of the logits."""
@@ -37,12 +38,11 @@ class RobustSearch(GumbelSearch):
     robustness among the objectives. It guides this strategy alone: the search that it serves
     counts the objectives that it told.
 
-    Sources: Yue, Lin, Huang, Zhang, "Effective, Efficient and Robust Neural Architecture Search",
+    Source: Yue, Lin, Huang, Zhang, "Effective, Efficient and Robust Neural Architecture Search",
     arXiv 2011.09820; Desideri, "Multiple-Gradient Descent Algorithm (MGDA) for Multiobjective
     Optimization", Comptes Rendus Mathematique 350, 2012; Sener and Koltun, "Multi-Task Learning as
     Multi-Objective Optimization", NeurIPS 2018.
 
-    >>> import numpy as np
     >>> from codesign.search.strategies.interface import Genes
     >>> RobustSearch(Genes(np.array([4, 2, 7])), seed=0).ask(5).shape
     (5, 3)
@@ -50,58 +50,88 @@ class RobustSearch(GumbelSearch):
 
     MORE: ClassVar[int] = 1
 
-    def _optimiser(self, logits: Tensor) -> torch.optim.Optimizer:
-        return torch.optim.SGD([logits], lr=STRIDE)
+    def _step(self, logits: Vectors, weights: Vectors, temperature: float, adam: Adam) -> Vectors:
+        vectors, back = self._sampled(logits, temperature)
+        gradients = np.moveaxis(back(self._slopes(vectors)), 0, -2)
+        lengths = np.linalg.norm(gradients, axis=-1, keepdims=True)
+        ones = np.ones((*weights.shape[:-1], 1), dtype=np.float32)
+        if not self._blind:
+            ones = np.concatenate([np.maximum(weights, 1e-3), ones], axis=-1)
+        scaled = gradients / np.maximum(lengths * ones[..., None], 1e-9)
+        found: Vectors = -np.float32(STRIDE) * least(scaled)
+        return found
 
-    def _terms(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def _terms(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
         objectives, excess = super()._terms(vectors)
-        changed = self._model(self._changed(vectors))[..., 0]
-        error = objectives[..., 0]
-        rises = (changed.unflatten(1, (-1, CHANGES)) - error[..., None]).clamp(min=0)
-        return torch.cat([objectives, rises.mean(dim=-1, keepdim=True)], dim=-1), excess
+        changed, _ = self._changed(vectors)
+        rises = self._model(changed)[0][..., 0] - np.repeat(objectives[..., 0], CHANGES, axis=1)
+        return np.concatenate([objectives, _mean(np.maximum(rises, 0)[..., None])], -1), excess
 
-    def _changed(self, vectors: Tensor) -> Tensor:
-        """Return CHANGES of each one-hot vector in one gene, (MEMBERS, n CHANGES, values)."""
-        sizes = torch.from_numpy(self._relaxation.sizes)
-        several = vectors.repeat_interleave(CHANGES, dim=1)
-        values = torch.from_numpy(self._relaxation.likeliest(several.detach()))
-        count = values[..., 0].numel()
-        genes = torch.multinomial((sizes > 1) + 1e-9, count, True, generator=self._noise)
-        genes = genes.reshape(values.shape[:-1])
-        other = torch.rand(genes.shape, generator=self._noise) * (sizes[genes] - 1)
-        moved = values + 1 + other.long()[..., None]
-        here = self._relaxation.gene == genes[..., None]
-        return torch.where(here, self._relaxation.one_hot((moved % sizes).numpy()), several)
+    def _slopes(self, vectors: Vectors) -> Vectors:
+        """Return gradients by vectors, (MEMBERS, n, values), of everything that is to fall.
 
-    def _gradient(self, logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
-        terms, excess = self._terms(self._sampled(logits, temperature))
-        falling = [excess] if self._blind else [*terms.unbind(dim=-1), excess.clamp(min=0)]
-        gradients = torch.stack(
-            [torch.autograd.grad(t.sum(), logits, retain_graph=True)[0] for t in falling], dim=-2
-        )
-        lengths = gradients.norm(dim=-1, keepdim=True)
-        ones = torch.ones((*weights.shape[:-1], 1))
-        preferences = ones if self._blind else torch.cat([weights.clamp(min=1e-3), ones], dim=-1)
-        return least(gradients / (lengths * preferences[..., None]).clamp(min=1e-9))
+        Shape (k, MEMBERS, n, values): of objectives, robustness and excess; of the excess alone
+        while nothing feasible is known.
+        """
+        found, back = self._model(vectors)
+        outputs = found.shape[-1]
+        slopes = np.zeros((outputs, *found.shape), dtype=np.float32)
+        slopes[np.arange(outputs), ..., np.arange(outputs)] = 1.0
+        if self._blind:
+            return back(slopes[-1:])
+        slopes[-1] *= found[..., -1:] > 0
+        by = back(slopes)
+        changed, kept = self._changed(vectors)
+        errors, back = self._model(changed)
+        rising = errors[..., :1] > np.repeat(found[..., :1], CHANGES, axis=1)
+        slope = np.zeros_like(errors)
+        slope[..., :1] = rising
+        rise = _mean(back(slope) * kept) - _mean(rising.astype(np.float32)) * by[0]
+        return np.concatenate([by[:-1], rise[None], by[-1:]])
+
+    def _changed(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
+        """Return CHANGES of each one-hot vector in one gene, and 1 at places of other genes.
+
+        Both have the shape (MEMBERS, n CHANGES, values).
+        """
+        sizes = self._relaxation.sizes
+        values = np.repeat(self._relaxation.likeliest(vectors), CHANGES, axis=1)
+        open_ = np.flatnonzero(sizes > 1) if (sizes > 1).any() else np.arange(1)
+        genes = open_[self._random.integers(0, len(open_), values.shape[:-1])][..., None]
+        steps = self._random.integers(1, np.maximum(sizes[genes], 2))
+        moved = (np.take_along_axis(values, genes, axis=-1) + steps) % sizes[genes]
+        np.put_along_axis(values, genes, moved, axis=-1)
+        kept = (self._relaxation.gene != genes).astype(np.float32)
+        return self._relaxation.one_hot(values), kept
 
 
-def least(gradients: Tensor) -> Tensor:
+def _mean(values: Vectors) -> Vectors:
+    """Return the mean over CHANGES, shape (members, n, d), of values (members, n CHANGES, d)."""
+    members, _, last = values.shape
+    found: Vectors = values.reshape(members, -1, CHANGES, last).mean(axis=2)
+    return found
+
+
+def least(gradients: Vectors) -> Vectors:
     """Return the shortest vector of the convex hull of k vectors, shape (..., d), of (..., k, d).
 
     Vectors of length 0 do not count: of an objective that does not change there is nothing to say.
 
-    >>> least(torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]])).tolist()
+    >>> least(np.array([[2, 0], [0, 1], [0, 0]], dtype=np.float32)).round(3).tolist()
     [0.4000000059604645, 0.800000011920929]
     """
-    inner = gradients @ gradients.transpose(-1, -2)
-    squares = inner.diagonal(dim1=-2, dim2=-1)
-    some = (squares > 0).float()
-    shares = some / some.sum(dim=-1, keepdim=True).clamp(min=1)
+    inner = gradients @ np.swapaxes(gradients, -1, -2)
+    squares = np.diagonal(inner, axis1=-2, axis2=-1)
+    some = squares > 0
+    shares = some / np.maximum(some.sum(axis=-1, keepdims=True), 1)
     for _ in range(ITERATIONS):
         along = (inner @ shares[..., None])[..., 0]
-        best = torch.where(some > 0, along, torch.inf).argmin(dim=-1, keepdim=True)
-        own, here = (shares * along).sum(dim=-1, keepdim=True), along.gather(-1, best)
-        most = squares.gather(-1, best)
-        step = ((own - here) / (own - 2 * here + most).clamp(min=1e-12)).clamp(0, 1)
-        shares = (1 - step) * shares + step * torch.zeros_like(shares).scatter_(-1, best, 1.0)
-    return (shares[..., None] * gradients).sum(dim=-2)
+        best = np.where(some, along, np.inf).argmin(axis=-1)[..., None]
+        own = (shares * along).sum(axis=-1, keepdims=True)
+        here = np.take_along_axis(along, best, axis=-1)
+        most = np.take_along_axis(squares, best, axis=-1)
+        step = np.clip((own - here) / np.maximum(own - 2 * here + most, 1e-12), 0, 1)
+        shares = (1 - step) * shares
+        np.put_along_axis(shares, best, np.take_along_axis(shares, best, axis=-1) + step, axis=-1)
+    found: Vectors = (shares[..., None] * gradients).sum(axis=-2).astype(np.float32)
+    return found
