@@ -30,9 +30,9 @@ class ClampedSearch(Descent):
     moving average of the squared gradients of the surrogate's weights (the trace of the Fisher
     information of a batch) is below a threshold, which grows with each of the surrogate's steps and
     falls with each of the architecture's, so that there are RATIO to one. ADMM pulls weights to a
-    discrete design: PULL/2 |a - Z + U|^2 is added to the loss, Z is a + U with 1 for its largest
-    value of a gene and 0 for the others, and every EVERY architecture steps U becomes
-    KEPT U + a - Z.
+    discrete design: PULL/2 |a - Z + U|^2 is added to the loss, where Z is at first the first a and
+    U 0; every EVERY architecture steps Z becomes 1 for the largest a + U of each gene and 0 for its
+    other values, then U becomes KEPT U + a - Z.
 
     Adapted: RATIO is 1 instead of 10, as a surrogate is trained in few steps; the rate is
     in proportion to a gene's first weights, which differ with its number of values; mixtures are
@@ -56,7 +56,7 @@ class ClampedSearch(Descent):
         relaxation = self._relaxation
         first = relaxation.shares(np.ones((*weights.shape[:-1], relaxation.values), np.float32))
         scaled = np.ones_like(first)  # weights in units of the first ones
-        adam, discrete, dual, steps = Adam(first.shape), self._discrete(first), 0 * first, 0
+        adam, discrete, dual, steps = Adam(first.shape), first, 0 * first, 0
         for _ in range(STEPS):
             if not self._calm(self._model.step(RATE)):
                 continue
@@ -66,7 +66,7 @@ class ClampedSearch(Descent):
             slope = (slope - relaxation.sums(shares * slope)) / sums
             slope += PULL * (first * scaled - discrete + dual)
             after = scaled + adam.step(first * slope, STRIDE)
-            scaled = self._clamped(after, scaled, 1 / first)
+            scaled = self._clamped(after, scaled, np.reciprocal(first))
             steps += 1
             if steps % EVERY == 0:
                 discrete = self._discrete(first * scaled + dual)

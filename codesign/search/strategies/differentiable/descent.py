@@ -107,7 +107,8 @@ class Descent(abc.ABC):
             return excess
         gaps = weights * terms
         found: Vectors = gaps.max(axis=-1) + SUM * gaps.sum(axis=-1)
-        return found + PENALTY * np.maximum(excess, 0)
+        found += PENALTY * np.maximum(excess, 0)
+        return found
 
     def _slope(self, vectors: Vectors, weights: Vectors) -> Vectors:
         """Return the gradient of ``_losses`` of the objectives by the vectors, in their shape."""

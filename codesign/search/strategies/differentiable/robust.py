@@ -15,7 +15,7 @@ CHANGES = 2
 STRIDE = 3.0
 """Learning rate of the logits."""
 ITERATIONS = 10
-"""Iterations of Frank and Wolfe's method; for two gradients the first one is exact."""
+"""Iterations of pairwise Frank and Wolfe steps; for two gradients the first one is exact."""
 
 
 class RobustSearch(GumbelSearch):
@@ -33,10 +33,10 @@ class RobustSearch(GumbelSearch):
     so that each objective falls in proportion to its weight: without, all distributions would end
     near one compromise. The excess over the constraints has a gradient of its own where any is
     predicted. For two gradients, as in E2RNAS, the vector has a closed form; for more it is found
-    by Frank and Wolfe's method. Sampling and schedule are those of GumbelSearch, but logits take
-    plain steps, since Adam's would not go along that vector; candidates are chosen as in Descent,
-    robustness among the objectives. It guides this strategy alone: the search that it serves
-    counts the objectives that it told.
+    by pairwise steps of Frank and Wolfe's method (Lacoste-Julien and Jaggi, NeurIPS 2015). Sampling
+    and schedule are those of GumbelSearch, but logits take plain steps, since Adam's would not go
+    along that vector; candidates are chosen as in Descent, robustness among the objectives. It
+    guides this strategy alone: the search that it serves counts the objectives that it told.
 
     Source: Yue, Lin, Huang, Zhang, "Effective, Efficient and Robust Neural Architecture Search",
     arXiv 2011.09820; Desideri, "Multiple-Gradient Descent Algorithm (MGDA) for Multiobjective
@@ -127,11 +127,15 @@ def least(gradients: Vectors) -> Vectors:
     for _ in range(ITERATIONS):
         along = (inner @ shares[..., None])[..., 0]
         best = np.where(some, along, np.inf).argmin(axis=-1)[..., None]
-        own = (shares * along).sum(axis=-1, keepdims=True)
-        here = np.take_along_axis(along, best, axis=-1)
-        most = np.take_along_axis(squares, best, axis=-1)
-        step = np.clip((own - here) / np.maximum(own - 2 * here + most, 1e-12), 0, 1)
-        shares = (1 - step) * shares
+        worst = np.where(shares > 0, along, -np.inf).argmax(axis=-1)[..., None]
+        one, other = (np.take_along_axis(along, row, axis=-1) for row in (best, worst))
+        between = np.take_along_axis(inner, best[..., None], axis=-2)[..., 0, :]
+        apart = np.take_along_axis(squares, best, axis=-1)
+        apart = apart + np.take_along_axis(squares, worst, axis=-1)
+        apart = apart - 2 * np.take_along_axis(between, worst, axis=-1)
+        most = np.take_along_axis(shares, worst, axis=-1)
+        step = np.clip((other - one) / np.maximum(apart, 1e-12), 0, most)
+        np.put_along_axis(shares, worst, most - step, axis=-1)
         np.put_along_axis(shares, best, np.take_along_axis(shares, best, axis=-1) + step, axis=-1)
     found: Vectors = (shares[..., None] * gradients).sum(axis=-2).astype(np.float32)
     return found
