@@ -1,4 +1,4 @@
-"""What differentiable strategies share: results to a surrogate, distributions to candidates."""
+"""Results go to a surrogate, candidates come from distributions: shared by the strategies here."""
 
 from __future__ import annotations
 
