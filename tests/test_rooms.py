@@ -131,8 +131,12 @@ MAY_IMPORT |= {
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
     "codesign.search.strategies": below(
-        "search", "search.strategies.evolving", "search.strategies.modelling"
+        "search",
+        "search.strategies.differentiable",
+        "search.strategies.evolving",
+        "search.strategies.modelling",
     ),
+    "codesign.search.strategies.differentiable": below("search", "search.strategies"),
     "codesign.search.strategies.evolving": below("search", "search.strategies"),
     "codesign.search.strategies.learning": below(
         "search",

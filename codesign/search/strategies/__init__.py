@@ -3,7 +3,7 @@
 interface (what a strategy is), graphs (of candidates), loading (of strategies that are heavy or the
 user's own), results (that a strategy was told), random_search and separate; evolving/ (that vary
 good candidates), modelling/ (that ask for what a model of the results promises), learning/ (that
-train a neural network as they search).
+train a neural network as they search), differentiable/ (that move distributions by gradients).
 
 ``make`` returns one by its name in STRATEGIES, or a user's own by ``module:Class``. The default is
 ``guided``, which is ``evolution`` where candidates are cheap; ``separate`` and ``separate-back``
@@ -17,6 +17,9 @@ import functools
 from collections.abc import Callable, Mapping
 
 from codesign.results import UserError
+from codesign.search.strategies.differentiable.clamped import ClampedSearch
+from codesign.search.strategies.differentiable.gumbel import GumbelSearch
+from codesign.search.strategies.differentiable.robust import RobustSearch
 from codesign.search.strategies.evolving.emonas import Emonas
 from codesign.search.strategies.evolving.evolution import Evolution
 from codesign.search.strategies.evolving.novelty import NoveltySearch
@@ -65,6 +68,9 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "progressive": Late(f"{__name__}.learning.progressive", "ProgressivePareto"),
     "latent": Late(f"{__name__}.learning.latent", "LatentSearch"),
     "latent-informed": Late(f"{__name__}.learning.latent", "InformedLatentSearch"),
+    "differentiable": GumbelSearch,
+    "differentiable-clamped": ClampedSearch,
+    "differentiable-robust": RobustSearch,
 }
 """Name -> factory(genes, seed). Those that need torch or Optuna import it when they are made."""
 

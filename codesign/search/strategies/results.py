@@ -70,8 +70,10 @@ class Results:
         """
         if len(self) <= most:
             return np.arange(len(self))
-        ranks = nondominated_sort(self.objectives, self.violation)
-        front = np.argsort(ranks, kind="stable")[: most // 2]
+        # Of the infeasible ones only the least bad are ranked: there may be thousands of fronts.
+        least = np.flatnonzero(self.violation <= np.partition(self.violation, most // 2)[most // 2])
+        ranks = nondominated_sort(self.objectives[least], self.violation[least])
+        front = least[np.argsort(ranks, kind="stable")[: most // 2]]
         others = np.setdiff1d(np.arange(len(self)), front)
         return np.sort(np.append(front, others[len(front) - most :]))
 

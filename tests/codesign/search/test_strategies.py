@@ -142,7 +142,7 @@ class TestConformance:
     "learning",
     [
         "evolution", "nsga2", "regularised-evolution", "emonas", "quantum", "quantum-crossover",
-        "tpe", "graph-kernel",
+        "tpe", "graph-kernel", "differentiable", "differentiable-clamped", "differentiable-robust",
     ],
 )  # fmt: skip
 def test_it_beats_random_at_equal_evaluations(learning: str) -> None:
