@@ -4,7 +4,7 @@ Subpackages: graph (layers and their connections), data (data sets), quantisatio
 fake quantisation), training (quantisation-aware, in torch), supernet (accuracy estimates without
 training each network), integer (the network that hardware computes, and its numpy reference).
 Shared by all: files (the door for files), arithmetic (requantisation, the one module that rtl_gen
-may import) and errors. Nothing here imports rtl_gen, sim or codesign.
+may import), threads (of BLAS) and errors. Nothing here imports rtl_gen, sim or codesign.
 """
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "integer",
     "quantisation",
     "supernet",
+    "threads",
     "training",
 ]

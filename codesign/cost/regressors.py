@@ -6,9 +6,7 @@ The estimators follow scikit-learn: ``__init__`` only stores its arguments, fitt
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +18,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from models.threads import one_thread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,21 +35,6 @@ MOST_JUDGED = 300
 """Largest number of rows on which marginal likelihoods are compared, at a cost of O(rows^3)."""
 JITTER = 1e-8
 """Added to the diagonal of the inducing points' kernel matrix, for numerical stability."""
-
-
-@functools.cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Return a context in which BLAS of this process, in all its threads, uses one thread.
-
-    Small matrices gain nothing from more. Libraries that were loaded after the first call are not
-    limited.
-    """
-    limit: AbstractContextManager[object] = _threads().limit(limits=1)
-    return limit
 
 
 class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from codesign.cost.regressors import one_thread
+from models.threads import one_thread
 
 T = TypeVar("T")
 PART = 8192

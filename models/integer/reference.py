@@ -24,6 +24,7 @@ from models.integer.network import (
     extent,
     requantised,
 )
+from models.threads import one_thread
 
 _COLUMN_ELEMENTS = 1 << 23
 """Largest im2col matrix, in elements, unless one image needs more; images are split in parts."""
@@ -53,11 +54,13 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
     if codes.size and codes.max() >= 1 << spec.bits:
         raise ValueError(f"input codes must be below {1 << spec.bits}, not {codes.max()}")
     values: dict[str, Ints] = {network.input: codes.astype(np.int64)}
-    for layer in network.layers:
-        if isinstance(layer, ConcatLayer):
-            values[layer.output] = np.concatenate([values[name] for name in layer.inputs], axis=1)
-        else:
-            values[layer.output] = _mac_layer(layer, network.tensors, values)
+    with one_thread():  # a product of an image's layer is small
+        for layer in network.layers:
+            if isinstance(layer, ConcatLayer):
+                parts = [values[name] for name in layer.inputs]
+                values[layer.output] = np.concatenate(parts, axis=1)
+            else:
+                values[layer.output] = _mac_layer(layer, network.tensors, values)
     output = network.layers[-1].output
     values[output] = network.outputs(values[output])
     return values

@@ -14,9 +14,9 @@ from codesign.cost.regressors import (
     Ints,
     ProcessRegressor,
     cross_predict,
-    one_thread,
 )
 from codesign.cost.table import ConfigTable
+from models.threads import one_thread
 from rtl_gen.config import NpuConfig
 
 _LOGARITHMIC = (

@@ -22,10 +22,11 @@ from codesign.cost.data import config_csv
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.domain import Domain
-from codesign.cost.regressors import FEWEST_ROWS, conformal_quantile, one_thread
+from codesign.cost.regressors import FEWEST_ROWS, conformal_quantile
 from codesign.cost.table import ConfigTable
 from codesign.fpga import families
 from codesign.results import AREA_CONFIDENCE, UserError
+from models.threads import one_thread
 from rtl_gen.config import NpuConfig
 
 Floats = NDArray[np.float64]

@@ -15,10 +15,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, DotProduct, WhiteKernel
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.regressors import one_thread
 from codesign.search.accuracy.features import network_features
 from codesign.search.pareto import Floats
 from codesign.search.parts import in_parts
+from models.threads import one_thread
 
 _NOISES = (0.02, 0.1, 0.3)
 _LENGTHS = (2.0, 4.0, 8.0)

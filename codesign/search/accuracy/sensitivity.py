@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.regressors import one_thread
 from codesign.search.pareto import Floats, Ints
 from codesign.search.parts import in_parts
 from codesign.search.space.given import INPUT_BITS, NetworkSpace
 from models.quantisation.plan import ACTIVATION_BITS, MAX_BITS, SPARSITY, WEIGHT_BITS
+from models.threads import one_thread
 from rtl_gen.parameters import SPARSITIES
 
 SHARED, OWN = 0.5, 0.5

@@ -19,11 +19,11 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import expit
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.regressors import one_thread
 from codesign.search.accuracy.features import FEATURES, capacity, network_features
 from codesign.search.accuracy.sensitivity import log_odds
 from codesign.search.pareto import Floats
 from codesign.search.parts import in_parts
+from models.threads import one_thread
 
 Bools = NDArray[np.bool_]
 LEVEL, LEVEL_DEVIATION = 2.5, 1.0
