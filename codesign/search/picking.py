@@ -26,8 +26,8 @@ from codesign.search.space.genome import network_key
 LEAST_SHARE = 0.75
 """Share of the best accuracy, believed or reached, from which on a network is of interest."""
 ROOM = 0.5
-"""How far the reference point lies behind the least merit of the networks to choose from, in spans
-of it: at a floor, where the most accurate networks are, it would give their accuracy no volume."""
+"""How far below the slowest network to choose from the reference point lies where there is a floor,
+in spans of their log rates: at it, where the most accurate ones are, accuracy has no volume."""
 SHORTLIST = 3
 """Networks whose NPUs are all looked at, for each one that is trained."""
 Chances = Callable[[Floats], Floats]
@@ -124,7 +124,9 @@ class Picker:
             return []
         known = np.column_stack([self._accuracies, self._ranked])
         best = max(self._accuracies, default=float(expit(odds.max())))
-        least = min(merits.min(), merits[fresh].min() - ROOM * np.ptp(merits[fresh]))
+        least = float(merits.min())
+        if self._preferred == "throughput" and self._problem.budget.min_throughput is not None:
+            least = min(least, merits[fresh].min() - ROOM * np.ptp(merits[fresh]))
         reference = np.array([self._least_share * best, least])
         worth: Gains = functools.partial(expected_gains, reference=reference)
         if chances is not None:

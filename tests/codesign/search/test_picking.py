@@ -1,0 +1,66 @@
+"""What is picked to be trained next: accurate networks at a floor of throughput, too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codesign.cost.cycles.layers import LayerTable
+from codesign.results import Budget
+from codesign.search import picking
+from codesign.search.accuracy.features import capacity, network_features
+from codesign.search.engine import InnerSearch, Problem
+from codesign.search.pareto import Floats
+from codesign.search.picking import Picker
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
+from tests.codesign.cost import synthetic
+
+FLOOR = 200_000.0
+
+
+class _Capacity:
+    """A belief, and its prediction: log odds grow with capacity, and are nearly certain."""
+
+    def features(self, layers: LayerTable) -> Floats:
+        return network_features(layers)
+
+    def after(self, features: Floats, accuracies: Floats) -> _Capacity:
+        return self
+
+    def odds(self, features: Floats) -> tuple[Floats, Floats]:
+        return 0.2 * (capacity(features) - 40), np.full(len(features), 0.05)
+
+    def network_odds(self, layers: LayerTable) -> Floats:
+        return self.odds(self.features(layers))[0]
+
+
+def picked(floor: float | None) -> tuple[Floats, Floats]:
+    """Return log odds and images/s of the first four picks, each (4,); the pool's best comes last.
+
+    Both arrays have five numbers: those of the picks, and of the pool's most accurate network.
+    """
+    space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
+    problem = Problem(space, synthetic.model(), Budget(luts=12_000, min_throughput=floor))
+    inner = InnerSearch(problem, "evolution", seed=0)
+    picker = Picker(inner, _Capacity(), prefer="throughput", one_bits=False)
+    pool = inner.run(picker.score, 2000)
+    odds = picker.score(pool.layers)
+    rows = [*picker.pick(pool, 4), int(np.argmax(odds))]
+    return odds[rows], pool.estimate.images_per_second[rows]
+
+
+def test_the_most_accurate_networks_at_a_floor_are_picked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reference at the floor itself less accurate ones are picked."""
+    odds, rates = picked(FLOOR)
+    assert (rates >= FLOOR).all()
+    assert odds[:4].max() > odds[4] - 0.1
+    monkeypatch.setattr(picking, "ROOM", 0.0)
+    without, _ = picked(FLOOR)
+    assert odds[:4].mean() > without[:4].mean()
+
+
+def test_without_a_floor_there_is_no_room_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, _ = picked(None)
+    monkeypatch.setattr(picking, "ROOM", 0.0)
+    assert picked(None)[0].tolist() == before.tolist()
