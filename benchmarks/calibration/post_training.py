@@ -80,7 +80,7 @@ def measure(subject: Subject, bits: Bits, float_test: float) -> Row:
 def of_float(subject: Subject) -> Row:
     """Return the row of the float network."""
     stage = float_accuracy.of_float(subject, Bits().widest)
-    validation, test = (stage.parts[part].accuracy.share for part in PARTS)
+    validation, test = (stage.parts[part].share for part in PARTS)
     return Row("float", 32, "float", validation, test, 0, 0)
 
 

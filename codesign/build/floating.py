@@ -291,12 +291,8 @@ def finetune(
     )
     settings = dataclasses.replace(settings, threads=threads or settings.threads)
     teacher = loading.load(subject.network, design.quantisation, settings.scale_bits)
+    start = Start(calibrated.network, teacher, calibrated.offset)
     return train(
-        calibrated.graph,
-        calibrated.quantisation,
-        subject.dataset,
-        settings,
-        start=Start(calibrated.network, teacher, calibrated.offset),
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+        calibrated.graph, calibrated.quantisation, subject.dataset, settings,
+        start=start, checkpoint=checkpoint, progress=progress,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How many networks are trained in full, and for how many epochs, within a time limit."""
+"""The plan of the full trainings within a time limit: how many networks, for how many epochs."""
 
 from __future__ import annotations
 
