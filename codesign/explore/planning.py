@@ -41,10 +41,10 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
 
     First, fewer networks are trained: as many as have time for the epochs up to which these are
     worth more than a further network (``worthwhile_epochs``), by the pace of their short trainings
-    in TRAINING_SHARE of the time left. When one alone does not fit, it is trained for fewer epochs,
-    at least LEAST_EPOCHS. Time that all of them leave goes into more epochs, unless their number
-    was asked for. What was planned is stored, so that a resumed run does the same. Raises UserError
-    if that is damaged.
+    in TRAINING_SHARE of the time left, or in all but RESERVE_S of it. When one alone does not fit,
+    it is trained for fewer epochs, at least LEAST_EPOCHS. Time that all of them leave goes into
+    more epochs, unless their number was asked for. What was planned is stored, so that a resumed
+    run does the same. Raises UserError if that is damaged.
     """
     epochs = wanted.epochs
     if wanted.time_left_s is None:

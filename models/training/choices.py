@@ -59,18 +59,20 @@ _SMALL_MAP = 16 * 16
 """Most pixels per image (rows x columns) for which training uses _SMALL and one thread: on digits,
 two threads took 4 to 10 times the processor time of one, for the same wall time."""
 _SMALL = _Recipe(
-    600_000, 64, 1e-4, 0.1, threads=1, norm_share=0.0, average_epochs=0.0, worthwhile=1
-)
+    600_000, 64, 1e-4, label_smoothing=0.1, threads=1,
+    norm_share=0.0, average_epochs=0.0, worthwhile=1,
+)  # fmt: skip
 """Recipe for small images, with label smoothing (Szegedy et al., arXiv 1512.00567).
 
 On digits (data splits 1 and 2, validation images shifted by up to a pixel) smoothing raised the
 accuracy of the full training from 98.6 to 99.4 %.
 """
 _LARGE = _Recipe(
-    1_300_000, 128, 1e-3, 0.0, threads=None, norm_share=0.85, average_epochs=1.0, worthwhile=3
-)
+    1_300_000, 128, 1e-3, label_smoothing=0.0, threads=None,
+    norm_share=0.85, average_epochs=1.0, worthwhile=3,
+)  # fmt: skip
 """Recipe for larger images; batch norms that stay for most quantised epochs take less time, too
-(docs/measurements/training.md)."""
+(docs/measurements/training.md). What further epochs are worth was not measured."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,10 @@ SMALL_SET = 1000
 """Number of training images below which a network may see each of them more often."""
 LONG = 8
 """Times the usual work from which training large images is compiled, and normalises by batches for
-LONG_NORM_SHARE of the quantised epochs: both take time or accuracy from a shorter one."""
+LONG_NORM_SHARE of the quantised epochs: compiling takes longer than a short one."""
 LONG_NORM_SHARE = 0.75
+_ADDED = {"compile": "never", "norm_share": 0.0}
+"""Settings that proposals of before do not name, as they were then."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,9 @@ def candidate_of(proposal: Proposal, space: Genome, how: Any) -> Ints:
     another space or other settings.
     """
     genes, sizes = proposal.attributes.get("candidate"), space.sizes
-    same = proposal.attributes.get("training") == dataclasses.asdict(how)
+    stored, settings = proposal.attributes.get("training"), dataclasses.asdict(how)
+    before = {name: value for name, value in _ADDED.items() if name in settings}
+    same = isinstance(stored, dict) and before | stored == settings
     if not (
         same
         and isinstance(genes, list)
