@@ -93,8 +93,8 @@ def estimate_plan(planned: Plan, clock_mhz: float, family: str) -> DesignEstimat
     ).at(clock_mhz)
     intervals = {name: (float(area.low[name][0]), float(area.high[name][0])) for name in area.low}
     notes = [areas.outside(config)]
-    if family == families.ECP5.name:
-        timing = TimingModel.load()
+    if family in families.TIMED:
+        timing = TimingModel.of(family)
         clock = timing.estimate(npu)
         figures = dataclasses.replace(figures, fmax_mhz=float(clock.fmax_mhz[0]))
         intervals["fmax_mhz"] = reach = float(clock.low[0]), float(clock.high[0])

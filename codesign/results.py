@@ -100,8 +100,9 @@ class Budget:
     """Most bit operations of one image (LayerTable.bit_operations)."""
     max_lut_us: float | None = None
     """Largest product of LUTs and microseconds from image to image, estimated."""
-    clock_mhz: float = 100.0
-    """Clock in MHz that turns cycles into time; not a limit itself."""
+    clock_mhz: float | None = 100.0
+    """Clock in MHz that turns cycles into time; not a limit itself. None: the one that each NPU is
+    estimated to reach on an ECP5 (TimingModel.safe_mhz)."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def _budget_options(group: argparse._ArgumentGroup) -> None:
         type=options.number(1, 1000),
         metavar="MHZ",
         help="clock in MHz, 1 to 1000, that turns cycles into time; not checked by place and "
-        f"route (default: the device's, else {Budget().clock_mhz:g})",
+        f"route (default: the device's, else {Budget().clock_mhz:g}; on ECP5 the lower end of what "
+        "each NPU is estimated to reach)",
     )
 
 

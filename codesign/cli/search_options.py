@@ -18,6 +18,11 @@ from models.files.nodes import build
 if TYPE_CHECKING:
     from codesign.explore import ExploreSettings
 
+CLOCKS = (
+    "images per second are counted at the clock that each NPU is estimated to reach, the lower end "
+    "of a 90 % interval, for the slowest ECP5; codesign synth --place measures it"
+)
+
 
 @dataclass(frozen=True)
 class SearchOptions(SearchSettings):
@@ -39,7 +44,8 @@ class SearchOptions(SearchSettings):
     device: str | None = None
     """A part of constraints/devices.yaml, whose resources limit every budget."""
     clock_mhz: float | None = None
-    """Clock in MHz; None: the device's, or 100 without a device."""
+    """Clock in MHz; None: the device's, or 100 without a device. That of an ECP5 is the lower end
+    of what each NPU is estimated to reach (90 % interval)."""
     min_throughput: float | None = None
     """Fewest images per second, back to back; None: no limit."""
     max_latency_us: float | None = None
@@ -132,12 +138,13 @@ class SearchOptions(SearchSettings):
     def cut(self) -> tuple[str, ...]:
         """Return a sentence for each budget that is larger than what the device holds.
 
-        Raises UserError for an unknown device.
+        Another one says so where clocks are estimated. Raises UserError for an unknown device.
         """
         if self.device is None:
             return ()
         part = devices.get(self.device)
-        return tuple(
+        timed = () if self.clock_mhz or part.clock_mhz else (CLOCKS,)
+        return timed + tuple(
             f"{part.name} holds {held:,g} {name}, so the budget of {own:,g} is cut to that"
             for own, held, name in (
                 (self.lut_budget, part.luts, "LUTs"),
@@ -171,7 +178,7 @@ class SearchOptions(SearchSettings):
             min_throughput=self.min_throughput,
             max_bit_operations=self.max_bit_operations,
             max_lut_us=self.max_lut_us,
-            clock_mhz=self.clock_mhz or (part.clock_mhz if part else 100.0),
+            clock_mhz=self.clock_mhz or (part or Budget()).clock_mhz,
         )
 
 

@@ -14,6 +14,7 @@ from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.cost.table import ConfigTable
+from codesign.cost.timing import TimingModel
 from codesign.goals import GOALS
 from codesign.results import AREA_CONFIDENCE, RESOURCES, Budget, Figures
 
@@ -31,8 +32,8 @@ class Estimate:
     """Cycles per image, shape (n,)."""
     words: ScheduleTable
     """Words that the networks need in each memory, even beyond the largest depth of NpuConfig."""
-    clock_mhz: float
-    """Clock frequency in MHz that throughput and latency assume."""
+    clock_mhz: Floats
+    """Clock frequency in MHz that throughput and latency assume, shape (n,)."""
     bit_operations: Floats
     """Of one image, as LayerTable counts them, shape (n,)."""
 
@@ -151,18 +152,18 @@ def estimate(
     model: AreaModel,
     layers: LayerTable,
     npu: ConfigTable,
-    clock_mhz: float,
+    clock: float | TimingModel,
     family: str = "xc7",
     confidence: float = AREA_CONFIDENCE,
     brams: float | None = None,
 ) -> Estimate:
     """Estimate network i on NPU i, with memory depths as the networks need instead of ``npu``'s.
 
+    clock: frequency in MHz to assume for all NPUs, or the model that estimates what each reaches.
     brams: where more block RAMs would be needed, weight memory is a stack of them if the weights
-    fit one that is less deep (``parameters.stacked_depth``); None: nowhere. clock_mhz: clock
-    frequency to assume, not an estimate. family: FPGA family of the area, a key of
-    area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area bound that the
-    budget is tested with.
+    fit one that is less deep (``parameters.stacked_depth``); None: nowhere. family: FPGA family of
+    the area, a key of area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area
+    bound that the budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())
@@ -170,11 +171,15 @@ def estimate(
         over = memory_counts(sized).brams > brams
         depth = np.where(over, planned.stacked(sized.weight_depth), sized.weight_depth)
         sized = dataclasses.replace(sized, weight_depth=depth)
+    if isinstance(clock, TimingModel):
+        clocks = clock.safe_mhz(sized)
+    else:
+        clocks = np.full(len(sized), float(clock))
     return Estimate(
         npu=sized,
         area=model.estimate(sized, confidence).on(family),
         cycles=planned.cycles.astype(np.float64),
         words=planned,
-        clock_mhz=clock_mhz,
+        clock_mhz=clocks,
         bit_operations=layers.bit_operations,
     )

@@ -187,6 +187,13 @@ class TimingModel:
         """
         return _load(path or timing_data.beside())
 
+    @classmethod
+    def of(cls, family: str) -> TimingModel:
+        """Return the shipped model of an FPGA family. Raises ValueError where there is none."""
+        if family not in families.TIMED:
+            raise ValueError(f"no model estimates clocks of {family}: the budget needs clock_mhz")
+        return cls.load()
+
     def estimate(self, table: ConfigTable) -> TimingEstimate:
         """Estimate the highest clock of all configurations of ``table``.
 
@@ -200,6 +207,13 @@ class TimingModel:
         half = np.minimum(conformal_quantile(self.errors, COVERAGE) * deviation * wider, MOST)
         mhz = 1000 / period
         return TimingEstimate(mhz, mhz * np.exp(-half), mhz * np.exp(half))
+
+    def safe_mhz(self, table: ConfigTable) -> Floats:
+        """Return a clock that each NPU reaches with 95 % confidence, shape (n,).
+
+        It is the lower end of the interval (``estimate``), in whole tenths of a MHz.
+        """
+        return np.floor(10 * self.estimate(table).low) / 10
 
     def outside(self, config: NpuConfig) -> str | None:
         """Return a message that names the values of ``config`` outside the data, or None.

@@ -263,7 +263,7 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
         name=f"{wanted.name}-{network_key(problem.space, option.candidate)}",
         seed=wanted.settings.seed,
         dataset=wanted.settings.data,
-        clock_mhz=problem.budget.clock_mhz,
+        clock_mhz=float(option.evaluated.estimate.clock_mhz[option.row]),
     )
     design = dataclasses.replace(
         pipeline.with_mapping(design, wanted.dataset), training=wanted.settings.training

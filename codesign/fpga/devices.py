@@ -33,8 +33,8 @@ class Device:
     brams: float
     """36 Kb block RAMs."""
     dsps: int
-    clock_mhz: float
-    """Clock that designs can be expected to reach on this part."""
+    clock_mhz: float | None
+    """Clock that designs can be expected to reach on this part; None: each its own, by estimate."""
 
     def budget(self) -> Budget:
         """Return all resources of the part as a budget, at its clock."""
@@ -51,6 +51,8 @@ DEFAULT = "xc7a50t"
 """Part for synthesis (not placement), estimates, reports, project files if none is given."""
 ASSUMED = f"no --device was given, so the part is assumed: {DEFAULT}"
 """Note where DEFAULT stands in files or on pages."""
+ESTIMATED = "estimated"
+"""Clock of a part whose family has a timing model (families.TIMED): that of each NPU."""
 _COUNTS = ("luts", "ffs", "dsps")
 _KEYS = ("vendor", "family", "part", *_COUNTS, "brams", "clock_mhz")
 
@@ -62,14 +64,16 @@ def read(path: Path) -> dict[str, Device]:
 
 def _device(name: str, node: Node) -> Device:
     keys = node.fields(_KEYS, _KEYS)
+    family, clock = keys["family"].choice(list(families.FAMILIES)), keys["clock_mhz"]
+    estimated = family in families.TIMED and clock.value == ESTIMATED
     return Device(
         name=name,
         vendor=keys["vendor"].string(),
-        family=keys["family"].choice(list(families.FAMILIES)),
+        family=family,
         part=keys["part"].string(),
         **{count: keys[count].integer(0) for count in _COUNTS},
         brams=keys["brams"].number(0),
-        clock_mhz=keys["clock_mhz"].number(1, 1000),
+        clock_mhz=None if estimated else clock.number(1, 1000),
     )
 
 

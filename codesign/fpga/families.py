@@ -94,6 +94,8 @@ ECP5 = Family(
 )
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (XC7, ECP5)}
+TIMED = (ECP5.name,)
+"""Families of which a model estimates the highest clock (codesign.cost.timing)."""
 
 
 def get(name: str) -> Family:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.estimate import Estimate, estimate, violation
+from codesign.cost.timing import TimingModel
 from codesign.goals import ALWAYS
 from codesign.results import AREA_CONFIDENCE, Budget
 from codesign.search.pareto import Floats, Ints, pareto_mask
@@ -71,16 +72,17 @@ class Problem:
     def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
         """Estimate canonical candidates of shape (n, genes), row by row.
 
-        threads: at most so many, by default one per processor (``in_parts``).
+        threads: at most so many, by default one per processor (``in_parts``). Raises ValueError
+        for a budget without a clock on a family of which no model estimates it.
         """
-        layers = self.space.layers(candidates, threads)
+        layers, budget = self.space.layers(candidates, threads), self.budget
+        clock = budget.clock_mhz or TimingModel.of(self.family)
 
         def part(rows: slice) -> tuple[Estimate, dict[str, Floats]]:
-            mine, budget = layers.take(rows), self.budget
+            mine = layers.take(rows)
             npus = npu_table(self.space, candidates[rows], mine)
             found = estimate(
-                self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence,
-                budget.brams,
+                self.model, mine, npus, clock, self.family, self.area_confidence, budget.brams,
             )  # fmt: skip
             return found, self.excess(candidates[rows], mine, found)
 

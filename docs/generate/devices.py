@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from codesign.fpga.devices import DEFAULT, all_devices
+from codesign.fpga.devices import DEFAULT, ESTIMATED, all_devices
 from codesign.fpga.families import FAMILIES
 from docs.generate.markdown import Generator, code, table
 
@@ -16,7 +16,8 @@ def devices() -> str:
             code(d.name) + (" (default)" if d.name == DEFAULT else ""),
             f"{d.vendor}, {d.family}",
             code(d.part),
-            *(f"{n:,g}" for n in (d.luts, d.ffs, d.brams, d.dsps, d.clock_mhz)),
+            *(f"{n:,g}" for n in (d.luts, d.ffs, d.brams, d.dsps)),
+            f"{d.clock_mhz:g}" if d.clock_mhz else ESTIMATED,
         )
         for d in all_devices().values()
     ]

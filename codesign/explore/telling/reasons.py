@@ -30,15 +30,16 @@ _UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "D
           "latency_us": "us", "throughput": "images/s", "macs": "MACs",
           "bit_operations": "bit operations", "lut_us": "LUT us",
           "rules": "broken rules"}  # fmt: skip
+_CLOCK = "raise --clock-mhz"
 _LEVERS = {
     "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
     "ffs": ("raise --ff-budget", "allow fewer lanes, columns or pixels in the space"),
     "brams": ("raise --bram-budget", "allow smaller networks in the space"),
     "dsps": ("raise --dsp-budget", 'allow multiplier "lut" in the space'),
-    "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
-    "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
+    "latency_us": ("raise --max-latency-us", "raise --lut-budget", _CLOCK),
+    "throughput": ("lower --min-throughput", "raise --lut-budget", _CLOCK),
     "bit_operations": ("raise --max-bit-operations", "allow fewer bits in the space"),
-    "lut_us": ("raise --max-lut-us", "raise --clock-mhz", "allow fewer bits in the space"),
+    "lut_us": ("raise --max-lut-us", _CLOCK, "allow fewer bits in the space"),
     "macs": ("raise max_macs of the space", "allow smaller networks in the space"),
     "rules": ("change forbid and require of the space",),
 }
@@ -136,14 +137,15 @@ def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
     the estimate.
     """
     row = int(np.argmin(pool.violation))
-    found = list[Infeasible]()
+    found, timed = list[Infeasible](), problem.budget.clock_mhz is not None
     for name, values in pool.excess.items():
         share = float(values[row])
         if name == "memory":
             found += _too_deep(pool.estimate.words, row)
         elif share > 0:
             need, have = _need_and_have(name, share, problem)
-            found.append(Infeasible(name, _NEAREST, need, have, _UNITS[name], _LEVERS[name]))
+            levers = tuple(lever for lever in _LEVERS[name] if timed or lever != _CLOCK)
+            found.append(Infeasible(name, _NEAREST, need, have, _UNITS[name], levers))
     return tuple(found)
 
 

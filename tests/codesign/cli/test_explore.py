@@ -98,6 +98,17 @@ def test_options_reach_the_search(asked, tmp_path):
     assert settings.out == tmp_path / "out"
 
 
+def test_clocks_of_an_ecp5_are_estimated_unless_one_is_given(asked, tmp_path):
+    argv = ["explore", "--device", "lfe5u-25f", "--out", str(tmp_path / "out")]
+    assert main(argv) == main([*argv, "--clock-mhz", "60"]) == 0
+    estimated, given = asked
+    assert (estimated.budget.clock_mhz, given.budget.clock_mhz) == (None, 60)
+    assert [any("estimated to reach" in note for note in one.notes) for one in asked] == [
+        True,
+        False,
+    ]
+
+
 def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path, capsys):
     assert main(["explore", "--lut-budget", "30000"]) == 0
     out = capsys.readouterr().out

@@ -39,7 +39,7 @@ def small_space() -> SearchSpace:
     )
 
 
-def problem(**limits: float) -> Problem:
+def problem(**limits: float | None) -> Problem:
     return Problem(small_space(), synthetic.model(), Budget(**limits))
 
 
@@ -129,3 +129,14 @@ def test_when_no_single_limit_is_enough_it_says_so() -> None:
     assert error.details["would_fit"] == []
     assert "several have to be changed" in str(error)
     assert set(error.details["nearest"]["binding"]) == {reason.resource for reason in error.reasons}
+
+
+def test_no_higher_clock_is_proposed_where_clocks_are_estimated() -> None:
+    asked = {"min_throughput": 1e7, "max_latency_us": 1.0}
+    timed = dataclasses.replace(problem(**asked, clock_mhz=None), family="ecp5")
+    for one, proposed in ((problem(**asked), True), (timed, False)):
+        search = InnerSearch(one, "random", seed=0)
+        search.run(capacity, 64)
+        levers = {reason.resource: reason.levers for reason in nothing_fits(search).reasons}
+        for name in ("throughput", "latency_us"):
+            assert ("raise --clock-mhz" in levers[name]) == proposed

@@ -37,6 +37,11 @@ def test_shipped_parts_have_the_resources_of_the_data_sheets():
     assert zynq.budget().luts == 53200
 
 
+def test_the_clock_of_a_family_with_a_timing_model_is_estimated():
+    for device in devices.all_devices().values():
+        assert (device.budget().clock_mhz is None) == (device.family == "ecp5")
+
+
 def test_an_unknown_part_is_refused_with_the_nearest_name():
     with pytest.raises(UserError, match=r"no device 'xc7a36t'.*xc7a35t"):
         devices.get("xc7a36t")
@@ -51,6 +56,7 @@ def test_an_unknown_part_is_refused_with_the_nearest_name():
         (GOOD + "  dsps: 20\n", r"dev.yaml:10"),
         (GOOD.replace("8000", "-1"), r"dev.yaml:5: .*luts"),
         (GOOD.replace("8000", "many"), r"dev.yaml:5: .*integer"),
+        (GOOD.replace("clock_mhz: 100", "clock_mhz: estimated"), r"dev.yaml:9: .*number"),
     ],
 )
 def test_mistakes_in_a_device_file_are_named_with_their_line(tmp_path, text, message):

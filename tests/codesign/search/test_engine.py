@@ -15,6 +15,7 @@ import pytest
 
 from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.timing import TimingModel
 from codesign.explore.telling.reasons import nothing_fits, reasons
 from codesign.goals import GOALS
 from codesign.results import Budget
@@ -36,7 +37,7 @@ def model() -> AreaModel:
     return synthetic.model()
 
 
-def problem(**limits: float) -> Problem:
+def problem(**limits: float | None) -> Problem:
     """Return the search for the digits space within these limits."""
     space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
     return Problem(space, model(), Budget(**limits))
@@ -72,6 +73,27 @@ def test_a_design_is_feasible_when_its_upper_estimate_meets_every_limit() -> Non
     tighter = dataclasses.replace(one, area_factor=1.3).evaluate(found.candidates)
     assert (tighter.feasible <= found.feasible).all()
     assert tighter.feasible.sum() < found.feasible.sum()
+
+
+def test_without_a_clock_each_npu_has_the_one_it_is_estimated_to_reach() -> None:
+    fixed = dataclasses.replace(problem(luts=40_000, min_throughput=5000), family="ecp5")
+    found = samples(fixed, 200)
+    budget = dataclasses.replace(fixed.budget, clock_mhz=None)
+    timed = dataclasses.replace(fixed, budget=budget).evaluate(found.candidates)
+    clock = timed.estimate.clock_mhz
+    low = TimingModel.of("ecp5").estimate(timed.estimate.npu).low
+    assert (clock <= low).all()
+    assert (low - clock < 0.1 + 1e-9).all()
+    assert len(np.unique(clock)) > 20
+    rate = found.estimate.images_per_second * clock / fixed.budget.clock_mhz
+    np.testing.assert_allclose(timed.estimate.images_per_second, rate)
+    np.testing.assert_allclose(timed.estimate.latency_us, found.estimate.cycles / clock)
+    np.testing.assert_allclose(timed.excess["throughput"], 5000 / rate - 1)
+
+
+def test_only_families_with_a_timing_model_do_without_a_clock() -> None:
+    with pytest.raises(ValueError, match=r"no model estimates clocks of xc7: .*clock_mhz"):
+        samples(problem(luts=40_000, clock_mhz=None), 1)
 
 
 @pytest.mark.parametrize(
