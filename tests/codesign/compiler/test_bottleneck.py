@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.compiler import bottleneck, plan
-from codesign.compiler.bottleneck import COMPUTE, POST, WEIGHTS
+from codesign.compiler.bottleneck import COMPUTE, LOADS, POST, STORES, WEIGHTS
 from codesign.compiler.program.memory import waits
 from codesign.results import InfeasibleError
 from models.integer.network import IntegerNetwork
+from rtl_gen.config import NpuConfig
 from tests.codesign.compiler.network_builder import NetworkBuilder
 from tests.codesign.compiler.program.test_memory import CONFIG, wide_network
 from tests.codesign.compiler.random_networks import random_config, random_network, with_memory_port
@@ -76,3 +78,28 @@ def test_a_layer_that_waits_for_weights_is_bound_by_them() -> None:
     assert better.total() < 0.8 * parts.total()
     on_chip = plan(network, dataclasses.replace(CONFIG, memory_port_bits=0, weight_depth=4096))
     assert WEIGHTS not in bottleneck.bounds(on_chip)
+
+
+def test_a_layer_that_waits_for_its_map_is_bound_by_its_loads() -> None:
+    net = NetworkBuilder(random.Random(3), (32, 24, 24), 8)
+    first = net.conv(net.conv("image", 32), 32, (2, 2), stride=(2, 2))
+    net.linear(net.conv(first, 32, (3, 3), stride=(3, 3)), 4)
+    config = NpuConfig(
+        pixels=1, lanes=32, columns=32, weight_digit_bits=8, activation_bits=8,
+        accumulator_bits=28, post_units=32, activation_depth=128, weight_depth=1024,
+        channel_depth=1024, program_depth=4096, memory_port_bits=32, memory_tiles=True,
+    )  # fmt: skip
+    network = net.build()
+    narrow, wide = (
+        plan(network, dataclasses.replace(config, memory_port_bits=bits)) for bits in (32, 128)
+    )
+    assert LOADS in bottleneck.bounds(narrow)
+    before, after = (
+        sum((Counter(one) for one in bottleneck.tensor_parts(planned).values()), Counter())
+        for planned in (narrow, wide)
+    )
+    for moved in (LOADS, STORES):
+        assert 0 < after[moved] < before[moved]
+    assert after[COMPUTE] == before[COMPUTE]
+    whole = dataclasses.replace(config, activation_depth=1024)
+    assert not {LOADS, STORES} & set(bottleneck.bounds(plan(network, whole)))
