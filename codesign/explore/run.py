@@ -82,9 +82,10 @@ def explore(
     """Search, train, build, synthesise and verify; write summary.json and the report.
 
     progress: called with (stage, steps done, steps in all, note). warn is called with one sentence
-    for each thing that the user may not have meant, such as replacing an earlier search, tell with
-    what the search has reached after each short training. A search that is in the folder stays as
-    it is until a design meets the budget. Everything is written below ``settings.out``.
+    for each thing that the user may not have meant, such as replacing an earlier search, or that
+    was guessed of the data; tell with what the search has reached after each short training. A
+    search that is in the folder stays as it is until a design meets the budget. Everything is
+    written below ``settings.out``.
 
     Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
     (a tool failed) after writing them to summary.json, unless that is another search's. Raises
@@ -101,6 +102,9 @@ def explore(
         settings = dataclasses.replace(settings, training=settings.training.settled(dataset))
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
         folds.check(settings.folds, dataset)  # so does this
+        trains = given is None or settings.finetune > 0
+        for note in (*dataset.notes, *(settings.training.notes(dataset) if trains else ())):
+            warn(note)  # now, as the summary has them only when hours have passed
         approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches
         problem = Problem(
             space,

@@ -146,6 +146,17 @@ def without_times(summary: Mapping[str, object]) -> dict[str, object]:
     return {k: v for k, v in summary.items() if not k.endswith(varying)}
 
 
+def test_what_is_guessed_of_the_data_is_said_at_once(fakes: Fakes, tmp_path: Path) -> None:
+    known = datasets.load("digits").train
+    np.savez(tmp_path / "mine.npz", x=known.images[:300, 0] / 16.0, y=known.labels[:300])
+    wanted = settings(tmp_path / "out", dataset=str(tmp_path / "mine.npz"))
+    said: list[str] = []
+    told = explore(wanted, lambda stage, *_: said.append(stage), said.append).summary["notes"]
+    before = said[: said.index("search")]
+    guessed = [note for note in told if note in before]
+    assert any("split" in note or "drawn" in note for note in guessed), before
+
+
 def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result, said = run(settings(out))
