@@ -102,7 +102,7 @@ def picks(picker: str, seen: Sequence[int]) -> list[int]:
     others = [one for one in shipped_sources() if one.dataset != "digits" or picker == "all"]
     if picker == "own":
         others = []
-    centre = float(capacity(pool.features).mean())
+    centre = pool.features.mean(axis=0)
     picked: list[int] = []
     while len(picked) < max(AFTER):
         rest = [k for k in seen if k not in picked]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from codesign.search.accuracy.features import capacity, network_features
+from codesign.search.accuracy.features import network_features
 from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
 from codesign.search.accuracy.transfer import Source, TransferBelief
 from codesign.search.crew import Evaluation
@@ -97,7 +97,7 @@ class FromScratch:
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> Belief:
         """Return what trained networks of others say; open_store: not called."""
         drawn = inner.archive().layers.take(slice(inner.sampled))
-        centre = float(capacity(network_features(drawn)).mean())
+        centre = network_features(drawn).mean(axis=0)
         return TransferBelief(self.name, self.how.validation_images, self.earlier, centre)
 
     def refined(

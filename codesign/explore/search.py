@@ -39,6 +39,8 @@ from models.training.history import from_list
 Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
 
+SPREAD = (1536, 2048)
+"""Candidates estimated besides, in equal shares of each kind of network."""
 ROUND = 4
 """Most networks trained between two looks at what to train next."""
 EVALUATIONS = (3584, 8192)
@@ -169,7 +171,9 @@ class Search:
 
         Raises InfeasibleError when there is none.
         """
-        pool = self.inner.run(picker.score, EVALUATIONS[bool(self.trained)])
+        later = bool(self.trained)
+        self.inner.spread(picker.score, SPREAD[later])
+        pool = self.inner.run(picker.score, EVALUATIONS[later])
         if not pool.feasible.any():
             raise nothing_fits(self.inner)
         return self.approach.refined(self.inner, picker.score, pool, first=not self.trained)

@@ -118,6 +118,18 @@ class InnerSearch:
             return known
         return self.problem.evaluate(known.candidates[[np.argmin(known.violation)]])
 
+    def spread(self, score: Score, evaluations: int) -> None:
+        """Evaluate up to ``evaluations`` candidates, an equal share of each kind of network.
+
+        So that those kinds are known at their best that are believed to be worse; nothing where
+        there are no several kinds (Genome.kind).
+        """
+        space = self.problem.space
+        gene = space.index.get(space.kind or "")
+        count = 1 if gene is None else int(space.sizes[gene])
+        for kind in range(count) if count > 1 else ():
+            self.strive(score, evaluations // count, kind=kind)
+
     def archive(self) -> Evaluated:
         """Return all candidates evaluated until now, feasible or not, evaluated again."""
         found = [told.evaluated.candidates for told in self._found]
@@ -175,27 +187,36 @@ class InnerSearch:
         self.sampled += len(told.genes)
         self.sampled_feasible += int(told.evaluated.feasible.sum())
 
-    def strive(self, score: Score, evaluations: int, limit: str | None = None) -> None:
+    def strive(
+        self, score: Score, evaluations: int, limit: str | None = None, kind: int | None = None
+    ) -> None:
         """Let a new strategy evaluate up to ``evaluations`` candidates, as ``run`` says.
 
         limit: the constraint that is met last of all, or None; see ``cost.estimate.violation``.
+        kind: the only one (Genome.kinds) that is told and evaluated; None: all.
         """
         seed = [self._seed, len(self._found)]
         strategy = strategies.make(self.strategy, self.problem.space.genes, _mixed(seed))
-        self._tell(strategy, self._known(limit, SAMPLES), score, limit)
+        self._tell(strategy, self._known(limit, SAMPLES, kind), score, limit)
         wanted = self.evaluations + evaluations
         while self.evaluations < wanted:
-            fresh = self._fresh(strategy, min(BATCH, wanted - self.evaluations))
+            fresh = self._fresh(strategy, min(BATCH, wanted - self.evaluations), kind)
             if not len(fresh):
                 break
             self._tell(strategy, self._evaluate(fresh), score, limit)
 
-    def _fresh(self, strategy: Strategy, count: int) -> Ints:
-        """Return up to ``count`` genes asked for whose canonical candidates are new and differ."""
+    def _fresh(self, strategy: Strategy, count: int, kind: int | None) -> Ints:
+        """Return up to ``count`` genes asked for whose canonical candidates are new and differ.
+
+        kind: what they are made to be of, whatever was asked for; None: nothing.
+        """
         found: list[Ints] = []
         keys: set[bytes] = set()
         for _ in range(MOST_REPEATS):
             genes = strategy.ask(count)
+            if kind is not None:
+                space, genes = self.problem.space, genes.copy()
+                genes[:, space.index[str(space.kind)]] = kind
             for row, candidate in zip(genes, self.problem.space.canonical(genes), strict=True):
                 key = candidate.tobytes()
                 if len(found) < count and key not in self._seen and key not in keys:
@@ -217,15 +238,19 @@ class InnerSearch:
         self._found.append(told)
         return told
 
-    def _known(self, limit: str | None, least: int = 0) -> _Told:
+    def _known(self, limit: str | None, least: int = 0, kind: int | None = None) -> _Told:
         """Return what is known: all feasible candidates, filled up to ``least`` ones in all.
 
-        Those that fill up have the least violation, as ``cost.estimate.violation`` counts it.
+        Those that fill up have the least violation, as ``cost.estimate.violation`` counts it. kind:
+        as for ``strive``.
         """
         genes = np.concatenate([told.genes for told in self._found])
         candidates = np.concatenate([told.evaluated.candidates for told in self._found])
         broken = np.concatenate([violation(t.evaluated.excess, limit) for t in self._found])
         broken = np.maximum(broken, 0.0)
+        if kind is not None:
+            of_kind = self.problem.space.kinds(candidates) == kind
+            genes, candidates, broken = genes[of_kind], candidates[of_kind], broken[of_kind]
         count = max(least, int((broken == 0).sum()))
         rows = np.argsort(broken, kind="stable")[:count]
         return _Told(genes[rows], self.problem.evaluate(candidates[rows]))

@@ -112,14 +112,16 @@ class Picker:
 
         They are those of the largest expected gain (``acquisition.choose``) in hypervolume, or with
         ``chances`` in the merit of the design that will be chosen, of the networks on the front of
-        what accuracy may be: its mean, and one standard deviation more. Of all NPUs within the
+        what accuracy may be, each kind's (Genome.kinds) by itself: its mean, and one standard
+        deviation more. Before any is trained, each kind has its turn. Of all NPUs within the
         budget a network counts with that of the most merit; of SHORTLIST times as many networks
         they are all looked at, of others those in the pool. Empty if there is no network to gain
         by. chances: only once networks were trained.
         """
         odds, deviation = self._predictor.odds(self._belief.features(pool.layers))
         merits = self._merit(pool)
-        fresh = self._fresh(pool, odds, deviation, merits)
+        kinds = self._problem.space.kinds(pool.candidates)
+        fresh = self._fresh(pool, odds, deviation, merits, kinds)
         if not len(fresh):
             return []
         known = np.column_stack([self._accuracies, self._ranked])
@@ -132,21 +134,31 @@ class Picker:
         if chances is not None:
             worth = functools.partial(choice_gains, chances=chances)
         gains = worth(known, merits[fresh], odds[fresh], deviation[fresh])
-        fresh = fresh[np.argsort(-gains, kind="stable")[: SHORTLIST * count]]
+        order = np.argsort(-gains, kind="stable")
+        listed = set(order[: SHORTLIST * count].tolist())
+        for kind in np.unique(kinds[fresh]):
+            listed.update(order[kinds[fresh][order] == kind][:SHORTLIST].tolist())
+        fresh = fresh[[row for row in order if row in listed]]
         exact = [self._best_merit(pool.candidates[row]) for row in fresh]
         mine = self._belief.features(pool.layers.take(fresh))
         chosen = choose(
             known, self._features, mine, np.array(exact),
             lambda *trained: self._belief.after(*trained).odds(mine), worth, count,
+            None if len(self._accuracies) else kinds[fresh],
         )  # fmt: skip
         return [int(fresh[k]) for k in chosen]
 
-    def _fresh(self, pool: Evaluated, odds: Floats, deviation: Floats, merits: Floats) -> Ints:
-        """Return rows of untrained networks on the front, each once, by the merit of the row."""
+    def _fresh(
+        self, pool: Evaluated, odds: Floats, deviation: Floats, merits: Floats, kinds: Ints
+    ) -> Ints:
+        """Return rows of untrained networks on the front of their kind, each once, by its merit."""
         costs = self._problem.costs(pool.estimate)
         shown = np.zeros(len(odds), dtype=np.bool_)
         for hoped in (odds, odds + deviation):
-            shown |= engine.front(self._goals(pool.layers, hoped), costs)
+            goals = self._goals(pool.layers, hoped)
+            for kind in np.unique(kinds):
+                mine = np.flatnonzero(kinds == kind)
+                shown[mine[engine.front(goals[mine], costs[mine])]] = True
         rows: dict[str, int] = {}
         for row in sorted(np.flatnonzero(shown), key=lambda row: -merits[row]):
             rows.setdefault(network_key(self._problem.space, pool.candidates[row]), int(row))

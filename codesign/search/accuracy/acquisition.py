@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
 from codesign.search.accuracy.predictor import odds_of
-from codesign.search.pareto import Floats
+from codesign.search.pareto import Floats, Ints
 
 LEVELS = 128
 """Steps of accuracy, from the reference to 1, that an expectation is summed over."""
@@ -91,14 +91,15 @@ def choice_gains(
 
 def choose(
     known: Floats, features: Floats, candidates: Floats, rates: Floats, belief: Belief,
-    worth: Gains, count: int,
+    worth: Gains, count: int, kinds: Ints | None = None,
 ) -> list[int]:  # fmt: skip
     """Return up to ``count`` of n networks, as indices, in the order to train them in.
 
     Each is the one of the largest gain, as ``worth`` has it; it is then believed to be as accurate
     as expected, so that the next one is another. known and features: those of the trained networks,
     shapes (t, 2) and (t, f); candidates and rates: features and log rates of the networks to choose
-    from, shapes (n, f) and (n,); known and rates as in ``expected_gains``. It ends early where no
+    from, shapes (n, f) and (n,); known and rates as in ``expected_gains``; kinds: of these
+    networks, (n,), of which each has its turn before any has a second one. It ends early where no
     network is expected to add anything.
     """
     chosen: list[int] = []
@@ -106,6 +107,8 @@ def choose(
         mean, deviation = belief(features, known[:, 0])
         gains = worth(known, rates, mean, deviation)
         gains[chosen] = 0.0
+        if kinds is not None and (others := gains * ~np.isin(kinds, kinds[chosen])).any():
+            gains = others
         best = int(np.argmax(gains))
         if gains[best] <= 0:
             break

@@ -1,16 +1,17 @@
 """Prediction of accuracies from the trained networks of a search and of others before it.
 
 A Gaussian process over several sources of trained networks: they share what the capacity of a
-network is worth and a small part of the rest, those of one data set share most of it, and each
-source has its own level. So networks can be compared before any is trained, and the longer a search
-trains, the less the others say. Source of the kind of model: Bonilla, Chai, Williams, "Multi-task
-Gaussian process prediction", NIPS 2007.
+network is worth, what each part of it is worth beside that, and a small part of the rest; those of
+one data set share most of the rest, and each source has its own level. So networks can be compared
+before any is trained, and the longer a search trains, the less the others say. Source of the kind
+of model: Bonilla, Chai, Williams, "Multi-task Gaussian process prediction", NIPS 2007.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import expit
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.search.accuracy.features import capacity, network_features
+from codesign.search.accuracy.features import FEATURES, capacity, network_features
 from codesign.search.accuracy.sensitivity import log_odds
 from codesign.search.pareto import Floats
 from codesign.search.parts import in_parts
@@ -30,6 +31,11 @@ LEVEL, LEVEL_DEVIATION = 2.5, 1.0
 be from that: 92 %, and 82 to 97 %."""
 SLOPE, SLOPE_DEVIATION = 0.15, 0.08
 """Log odds a unit of ``capacity``."""
+TERMS = ("log2_weights", "log2_macs", "layers", "mean_weight_bits", "mean_activation_bits")
+"""Features that ``capacity`` is a sum of."""
+TERM_DEVIATION = 0.1
+"""Log odds a unit of one of TERMS, besides its part of ``capacity``: on the shipped studies a bit
+is worth less against a doubling of the weights than there."""
 SHARED, OWN = 0.15, 0.6
 """Deviations of log odds from the slope: their part that all data sets share, and the part that
 sources of one data set do."""
@@ -62,12 +68,26 @@ class Source:
         return log_odds(self.accuracies, self.images)
 
 
+class _Size(NamedTuple):
+    """How large n networks are beside an average one of their source."""
+
+    capacity: Floats
+    """Shape (n,)."""
+    terms: Floats
+    """TERMS, shape (n, len(TERMS))."""
+
+    @classmethod
+    def of(cls, features: Floats) -> _Size:
+        """Return the size for features from the average one's, shape (n, f)."""
+        return cls(capacity(features), features[:, [FEATURES.index(name) for name in TERMS]])
+
+
 @dataclass(frozen=True, eq=False)
 class TransferBelief:
     """Belief of a search on networks, before and after it has trained some of its own.
 
-    >>> TransferBelief("digits", 200, (), 60.0).after(np.empty((0, 10)), np.empty(0)).odds(
-    ...     np.full((1, 10), 12.0))[0].shape
+    >>> belief = TransferBelief("digits", 200, (), centre=np.full(10, 12.0))
+    >>> belief.after(np.empty((0, 10)), np.empty(0)).odds(np.full((1, 10), 12.0))[0].shape
     (1,)
     """
 
@@ -77,8 +97,8 @@ class TransferBelief:
     """Its validation images."""
     others: Sequence[Source]
     """Trained networks of other searches and studies."""
-    centre: float
-    """``capacity`` of an average network of the search space."""
+    centre: Floats
+    """``network_features`` of an average network of the search space, shape (f,)."""
 
     def features(self, layers: LayerTable) -> Floats:
         """Return what networks are compared by, shape (n, f)."""
@@ -93,52 +113,53 @@ class TransferBelief:
 class TransferPredictor:
     """Gaussian process regression of the log odds of a correct answer over several sources.
 
-    own: the source whose networks are predicted, which may be empty; centre: ``capacity`` of an
-    average network of its space. Of other sources, average is their mean.
+    own: the source whose networks are predicted, which may be empty; centre: features, shape (f,),
+    of an average network of its space. Of other sources, average is their mean.
 
     >>> before = Source("others", np.array([[10.0] * 10, [14.0] * 10]), np.array([0.6, 0.9]), 1000)
     >>> own = Source("mine", np.empty((0, 10)), np.empty(0), 200)
-    >>> low, high = TransferPredictor(own, [before], 60.0).predict(before.features)
+    >>> low, high = TransferPredictor(own, [before], np.full(10, 12.0)).predict(before.features)
     >>> bool(low < high)
     True
     """
 
-    def __init__(self, own: Source, others: Sequence[Source], centre: float) -> None:
+    def __init__(self, own: Source, others: Sequence[Source], centre: Floats) -> None:
         sources = [own, *(one for one in others if len(one.features))]
         source = np.repeat(np.arange(len(sources)), [len(one.features) for one in sources])
         dataset = np.array([one.dataset for one in sources])[source]
         self._features = np.vstack([one.features for one in sources])
         self._centre, self._source, self._dataset = centre, source, dataset == own.dataset
-        centres = [centre] + [float(capacity(one.features).mean()) for one in sources[1:]]
-        self._sizes = capacity(self._features) - np.array(centres)[source]
+        centres = np.array([centre, *(one.features.mean(axis=0) for one in sources[1:])])
+        self._known = _Size.of(self._features - centres[source])
         levels = [LEVEL] + [float(one.odds.mean()) for one in sources[1:]]
         rest = np.concatenate([one.odds for one in sources]) - np.array(levels)[source]
         with one_thread():
             known = self._covariance(
-                self._features, self._sizes, source[:, None] == source, dataset[:, None] == dataset
+                self._features, self._known, source[:, None] == source, dataset[:, None] == dataset
             )
             self._lower = cholesky(known + NOISE**2 * np.eye(len(known)), lower=True)
-            self._weights = cho_solve((self._lower, True), rest - SLOPE * self._sizes)
+            self._weights = cho_solve((self._lower, True), rest - SLOPE * self._known.capacity)
 
     def _covariance(
-        self, features: Floats, sizes: Floats, one_source: Bools, one_dataset: Bools
+        self, features: Floats, size: _Size, one_source: Bools, one_dataset: Bools
     ) -> Floats:
         """Return the covariances of log odds of n networks and the known ones, shape (n, known).
 
-        sizes: capacities from their centre; one_source, one_dataset: True where both are of one.
+        size: of the n networks; one_source, one_dataset: True where both are of one.
         """
         gaps = np.square(features).sum(1)[:, None] + np.square(self._features).sum(1)
         near = np.exp((features @ self._features.T - gaps / 2) / LENGTH**2)
         return (
             near * (SHARED**2 + OWN**2 * one_dataset)
             + LEVEL_DEVIATION**2 * one_source
-            + SLOPE_DEVIATION**2 * np.outer(sizes, self._sizes)
+            + SLOPE_DEVIATION**2 * np.outer(size.capacity, self._known.capacity)
+            + TERM_DEVIATION**2 * size.terms @ self._known.terms.T
         )
 
-    def _with_known(self, features: Floats) -> tuple[Floats, Floats]:
-        """Return sizes (n,) of networks of the own source, and covariances with the known ones."""
-        sizes = capacity(features) - self._centre
-        return sizes, self._covariance(features, sizes, self._source == 0, self._dataset)
+    def _with_known(self, features: Floats) -> tuple[_Size, Floats]:
+        """Return the size of n networks of the own source, and covariances with the known ones."""
+        size = _Size.of(features - self._centre)
+        return size, self._covariance(features, size, self._source == 0, self._dataset)
 
     def odds(self, features: Floats) -> tuple[Floats, Floats]:
         """Return the mean log odds of a correct answer and their standard deviations, each (n,).
@@ -146,11 +167,12 @@ class TransferPredictor:
         features: shape (n, f). The noise of a training is not in the deviations.
         """
         with one_thread():
-            sizes, shared = self._with_known(features)
+            size, shared = self._with_known(features)
             told = solve_triangular(self._lower, shared.T, lower=True)
-        own = SHARED**2 + OWN**2 + LEVEL_DEVIATION**2 + (SLOPE_DEVIATION * sizes) ** 2
+        own = SHARED**2 + OWN**2 + LEVEL_DEVIATION**2 + (SLOPE_DEVIATION * size.capacity) ** 2
+        own += TERM_DEVIATION**2 * np.square(size.terms).sum(1)
         deviation = np.sqrt(np.maximum(own - np.square(told).sum(0), 0.0))
-        return LEVEL + SLOPE * sizes + shared @ self._weights, deviation
+        return LEVEL + SLOPE * size.capacity + shared @ self._weights, deviation
 
     def predict(self, features: Floats) -> Floats:
         """Return the predicted accuracies, 0..1, shape (n,), of features of shape (n, f)."""
@@ -159,8 +181,8 @@ class TransferPredictor:
 
     def _mean(self, features: Floats) -> Floats:
         with one_thread():
-            sizes, shared = self._with_known(features)
-            mean: Floats = LEVEL + SLOPE * sizes + shared @ self._weights
+            size, shared = self._with_known(features)
+            mean: Floats = LEVEL + SLOPE * size.capacity + shared @ self._weights
         return mean
 
     def network_odds(self, layers: LayerTable, threads: int | None = None) -> Floats:

@@ -93,6 +93,18 @@ class Genome(abc.ABC):
         threads: at most so many, by default one per processor (``in_parts``).
         """
 
+    @property
+    def kind(self) -> str | None:
+        """Parameter that tells kinds of networks apart, each of which a search looks at."""
+        return "stages" if "stages" in self.index else None
+
+    def kinds(self, candidates: Ints) -> Ints:
+        """Return the kind of each candidate's network as the number of its choice, shape (n,)."""
+        if self.kind is None:
+            return np.zeros(len(candidates), np.int64)
+        kinds: Ints = candidates[:, self.index[self.kind]]
+        return kinds
+
     @abc.abstractmethod
     def label(self, params: Mapping[str, Choice]) -> str:
         """Return a name for people of the network of these parameters (``params``)."""

@@ -12,7 +12,7 @@ from codesign.search.accuracy.transfer import Source, TransferPredictor
 
 RANDOM = np.random.default_rng(0)
 DRAWN = RANDOM.normal(10, 1, (60, len(FEATURES)))
-CENTRE = float(capacity(DRAWN).mean())
+CENTRE = DRAWN.mean(axis=0)
 NOTHING = Source("mine", DRAWN[:0], np.empty(0), 500)
 
 
@@ -28,7 +28,7 @@ def test_before_any_training_accuracy_grows_with_capacity_and_nothing_is_certain
     assert (deviation > transfer.LEVEL_DEVIATION).all()
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("mine", 0.75, 1.0), ("other", 0.1, 0.7)])
+@pytest.mark.parametrize(("name", "least", "most"), [("mine", 0.75, 1.0), ("other", 0.0, 0.7)])
 def test_a_source_of_the_same_data_set_says_more_than_another(
     name: str, least: float, most: float
 ) -> None:
@@ -53,11 +53,13 @@ def test_a_predictor_of_one_source_is_a_gaussian_process() -> None:
     """Against the textbook's formula, without the Cholesky factors."""
     own = Source("mine", DRAWN[:10], truth(DRAWN[:10]), 500)
     place = np.square(DRAWN[:, None] - DRAWN).sum(2)
-    sizes = capacity(DRAWN) - CENTRE
+    sizes = capacity(DRAWN - CENTRE)
+    terms = (DRAWN - CENTRE)[:, [FEATURES.index(name) for name in transfer.TERMS]]
     kernel = (
         (transfer.OWN**2 + transfer.SHARED**2) * np.exp(-place / (2 * transfer.LENGTH**2))
         + transfer.LEVEL_DEVIATION**2
         + transfer.SLOPE_DEVIATION**2 * np.outer(sizes, sizes)
+        + transfer.TERM_DEVIATION**2 * terms @ terms.T
     )
     noisy = np.linalg.inv(kernel[:10, :10] + transfer.NOISE**2 * np.eye(10))
     mean = transfer.LEVEL + transfer.SLOPE * sizes
@@ -66,6 +68,19 @@ def test_a_predictor_of_one_source_is_a_gaussian_process() -> None:
     odds, deviation = TransferPredictor(own, [], CENTRE).odds(DRAWN)
     assert odds == pytest.approx(expected)
     assert deviation == pytest.approx(np.sqrt(variance))
+
+
+def test_what_a_part_of_the_capacity_is_worth_is_learned_from_others() -> None:
+    """Where bits were worth nothing to others, more weights are believed to beat more bits."""
+    bits, weights = (FEATURES.index(name) for name in ("mean_weight_bits", "log2_weights"))
+    before = Source("other", DRAWN, np.asarray(expit(2 + 0.3 * (DRAWN[:, weights] - 10))), 5000)
+    pair = np.tile(CENTRE, (2, 1))
+    pair[0, bits] += 2.0
+    pair[1, weights] += 2.0
+    assert np.diff(capacity(pair))[0] < 0
+    blind, told = (TransferPredictor(NOTHING, o, CENTRE).odds(pair)[0] for o in ([], [before]))
+    assert blind[1] < blind[0]
+    assert told[1] > told[0]
 
 
 def test_shipped_studies_are_sources() -> None:
