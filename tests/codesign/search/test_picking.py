@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -35,13 +37,19 @@ class _Capacity:
         return self.odds(self.features(layers))[0]
 
 
+def of_two_stages() -> SearchSpace:
+    """Return a space of one kind of network."""
+    whole = load_declaration("digits")
+    network = dataclasses.replace(whole.network, stages=(2,))
+    return SearchSpace(dataclasses.replace(whole, network=network), (1, 8, 8), 10)
+
+
 def picked(floor: float | None) -> tuple[Floats, Floats]:
     """Return log odds and images/s of the first four picks, each (4,); the pool's best comes last.
 
     Both arrays have five numbers: those of the picks, and of the pool's most accurate network.
     """
-    space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
-    problem = Problem(space, synthetic.model(), Budget(luts=12_000, min_throughput=floor))
+    problem = Problem(of_two_stages(), synthetic.model(), Budget(luts=12_000, min_throughput=floor))
     inner = InnerSearch(problem, "evolution", seed=0)
     picker = Picker(inner, _Capacity(), prefer="throughput", one_bits=False)
     pool = inner.run(picker.score, 2000)
@@ -57,10 +65,36 @@ def test_the_most_accurate_networks_at_a_floor_are_picked(monkeypatch: pytest.Mo
     assert odds[:4].max() > odds[4] - 0.1
     monkeypatch.setattr(picking, "ROOM", 0.0)
     without, _ = picked(FLOOR)
-    assert odds[:4].mean() > without[:4].mean()
+    assert odds[0] > without[0]
 
 
 def test_without_a_floor_there_is_no_room_below(monkeypatch: pytest.MonkeyPatch) -> None:
     before, _ = picked(None)
     monkeypatch.setattr(picking, "ROOM", 0.0)
     assert picked(None)[0].tolist() == before.tolist()
+
+
+def test_each_number_of_stages_is_searched_and_picked_at_first() -> None:
+    space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
+    problem = Problem(space, synthetic.model(), Budget(luts=12_000))
+    inner = InnerSearch(problem, "evolution", seed=0)
+    before = np.bincount(space.kinds(inner.archive().candidates), minlength=3)
+    picker = Picker(inner, _Capacity(), prefer="throughput", one_bits=False)
+    inner.spread(picker.score, 600)
+    after = np.bincount(space.kinds(inner.archive().candidates), minlength=3)
+    assert (after - before).tolist() == [200, 200, 200]
+    pool = inner.run(picker.score, 400)
+    kinds = space.kinds(pool.candidates)
+    first = picker.pick(pool, 4)
+    assert set(kinds[first]) == {0, 1, 2}
+    picker.learn(pool.candidates[first], np.full(4, 0.9), np.ones(4))
+    assert len(set(kinds[picker.pick(pool, 4)])) < 3  # of the believed best from then on
+
+
+def test_a_space_of_one_kind_is_not_divided() -> None:
+    inner = InnerSearch(
+        Problem(of_two_stages(), synthetic.model(), Budget(luts=12_000)), "evolution", 0
+    )
+    known = inner.evaluations
+    inner.spread(_Capacity().network_odds, 600)
+    assert inner.evaluations == known

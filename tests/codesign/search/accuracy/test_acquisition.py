@@ -71,6 +71,22 @@ def test_what_is_chosen_together_differs_and_ends_where_nothing_is_gained() -> N
     assert choose(*nothing, slow, belief, WORTH, 1) == []
 
 
+def test_each_kind_has_its_turn_before_any_has_a_second_one() -> None:
+    accuracies = np.array([0.9, 0.89, 0.88, 0.7, 0.4])
+
+    def belief(features: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return odds_of(accuracies), np.full(5, 0.05)
+
+    rates, nothing = np.array([3.0, 3.1, 3.2, 3.0, 3.0]), np.empty((0, 1))
+    kinds = np.array([0, 0, 0, 1, 2])
+    told = np.empty((0, 2)), nothing, np.zeros((5, 1)), rates, belief, WORTH
+    free, turns = choose(*told, 3), choose(*told, 3, kinds)
+    assert set(free) <= {0, 1, 2}
+    assert turns[0] == free[0]
+    assert turns[1] == 3  # the third kind has nothing to gain below the reference
+    assert turns[2] in {0, 1, 2}
+
+
 def test_the_expected_best_is_the_mean_over_draws() -> None:
     """Each succeeds by its chance, and of those that do the one of the most merit counts."""
     merits, chances = np.array([0.0, 1.0, 5.0]), np.array([0.9, 0.8, 0.2])
