@@ -80,6 +80,8 @@ def prepare(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward: Callable[[Tensor], Tensor] = network
     if pays(graph, settings, images):
+        # Torch keeps what it compiled of all networks, and compiles none beyond a limit of eight.
+        torch.compiler.reset()
         forward = torch.compile(network, dynamic=False)
     exact = network.quantised and network.folded  # on hardware's grid, which bfloat16 leaves
 
