@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import io
 from pathlib import Path
 
@@ -441,3 +442,15 @@ def test_compilation_needs_a_compiler_and_headers(monkeypatch, tmp_path):
     (tmp_path / "Python.h").write_text("")
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert not speed.can_compile()
+
+
+def test_every_network_of_a_process_is_compiled(monkeypatch):
+    """Torch stops after eight compilations of one function, which all networks share."""
+    compile_only = functools.partial(torch.compile, backend="eager")  # traced, without g++
+    monkeypatch.setattr(torch, "compile", compile_only)
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for width in range(4, 14):
+            graph = sequential("cnn", (1, 8, 8), _conv(width), GlobalPool("max"), Linear(10))
+            network = QuantNetwork(graph, Quantisation())
+            forward = speed.prepare(network, graph, TrainSettings(compile="always"), 100)
+            assert forward(torch.rand(2, 1, 8, 8)).shape == (2, 10)
