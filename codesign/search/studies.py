@@ -24,7 +24,7 @@ BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, Ru
 SETTINGS = "settings"
 STATE, SEARCHING, ENDED = "state", "searching", "ended"
 """Attribute of a study, and its values: whether more networks will be asked for."""
-EFFORT, MOST_EFFORT = "effort", 16
+EFFORT, MOST_EFFORT = "effort", 32
 """Attribute of a study: work of each trial, in times of that without a time limit; the most."""
 VERSION = "codesign"
 """Attribute of a study: the release that searches."""

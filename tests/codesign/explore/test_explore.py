@@ -401,7 +401,7 @@ def test_in_little_time_few_networks_of_large_images_have_enough_epochs(
 def test_trials_use_the_time_that_there_is(fakes: Fakes, tmp_path: Path) -> None:
     """One fake training of 500 s is timed; then all see as many more images, resumed or not."""
     fakes.seconds = 500.0
-    out, each_s = tmp_path / "out", fakes.seconds * searching.TIMING_RESERVE
+    out, each_s = tmp_path / "out", fakes.seconds
     wanted = settings(out, time_limit_s=4 * 3.5 * each_s / searching.TIME_SHARE)
     result, _ = run(wanted)
     assert len(fakes.trained) == 1 + result.summary["networks_trained"]
@@ -413,7 +413,7 @@ def test_trials_use_the_time_that_there_is(fakes: Fakes, tmp_path: Path) -> None
     again, _ = run(dataclasses.replace(wanted, resume=True, time_limit_s=None))
     assert without_times(again.summary) == without_times(result.summary)
     store.note("effort", 99)
-    with pytest.raises(UserError, match=r"effort must be 1\.\.16, not 99"):
+    with pytest.raises(UserError, match=r"effort must be 1\.\.32, not 99"):
         run(dataclasses.replace(wanted, resume=True))
 
 
