@@ -31,7 +31,7 @@ LEVEL, LEVEL_DEVIATION = 2.5, 1.0
 be from that: 92 %, and 82 to 97 %."""
 SLOPE, SLOPE_DEVIATION = 0.15, 0.08
 """Log odds a unit of ``capacity``."""
-TERMS = ("log2_weights", "log2_macs", "layers", "mean_weight_bits", "mean_activation_bits")
+TERMS = ("log2_weights", "log2_macs", "mean_weight_bits", "mean_activation_bits")
 """Features that ``capacity`` is a sum of."""
 TERM_DEVIATION = 0.1
 """Log odds a unit of one of TERMS, besides its part of ``capacity``: on the shipped studies a bit
