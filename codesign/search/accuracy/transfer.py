@@ -43,7 +43,7 @@ NOISE = 0.3
 class Source:
     """Networks of one data set that were trained alike.
 
-    >>> Source("digits", np.zeros((2, 10)), np.array([0.9, 1.0]), images=216).odds.round(1)
+    >>> Source("digits", np.zeros((2, 11)), np.array([0.9, 1.0]), images=216).odds.round(1)
     array([2.2, 6.1])
     """
 
@@ -66,8 +66,8 @@ class Source:
 class TransferBelief:
     """Belief of a search on networks, before and after it has trained some of its own.
 
-    >>> TransferBelief("digits", 200, (), 60.0).after(np.empty((0, 10)), np.empty(0)).odds(
-    ...     np.full((1, 10), 12.0))[0].shape
+    >>> TransferBelief("digits", 200, (), 60.0).after(np.empty((0, 11)), np.empty(0)).odds(
+    ...     np.full((1, 11), 12.0))[0].shape
     (1,)
     """
 
@@ -96,8 +96,8 @@ class TransferPredictor:
     own: the source whose networks are predicted, which may be empty; centre: ``capacity`` of an
     average network of its space. Of other sources, average is their mean.
 
-    >>> before = Source("others", np.array([[10.0] * 10, [14.0] * 10]), np.array([0.6, 0.9]), 1000)
-    >>> own = Source("mine", np.empty((0, 10)), np.empty(0), 200)
+    >>> before = Source("others", np.array([[10.0] * 11, [14.0] * 11]), np.array([0.6, 0.9]), 1000)
+    >>> own = Source("mine", np.empty((0, 11)), np.empty(0), 200)
     >>> low, high = TransferPredictor(own, [before], 60.0).predict(before.features)
     >>> bool(low < high)
     True
