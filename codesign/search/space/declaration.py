@@ -30,8 +30,7 @@ DENSE = next(iter(SPARSITIES))
 """Pattern of weights without N:M sparsity."""
 OF_WEIGHTS = "weights"
 """Choice of the array's pattern that leaves it to the weights."""
-ACCUMULATOR = "accumulator_bits"
-"""The choice of NpuChoices that the training of a network depends on."""
+ACCUMULATOR = "accumulator_bits"  # of NpuChoices, which trainings depend on
 HEADS = ("average", "flatten")
 """Input of the fully connected layers: global average of each channel, or all positions."""
 
