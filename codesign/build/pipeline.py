@@ -228,16 +228,16 @@ def train_design(
 def thawed(folder: Path) -> TrainedNetwork:
     """Return the integers of a build folder as weights that training can go on from.
 
-    folder: at least its ``design.yaml`` and ``network.npz``. Raises YamlError, FileError or
-    ModelError for files that are missing, damaged or of different networks, and for a network whose
-    integers are not enough (models.integer.thaw).
+    folder: its ``design.yaml`` and ``network.npz``. Raises YamlError, FileError or ModelError for
+    files that are missing, damaged, of different networks or not enough (models.integer.thaw).
     """
     from models.integer.thaw import thaw  # torch takes seconds to import
     from models.training.trained import TrainedNetwork
 
     design = designs.load(folder / "design.yaml")
     integers = network_files.load(folder / build_folder.NETWORK)
-    network = thaw(integers, design.network, design.quantisation, design.npu.scale_bits)
+    given = design.quantisation, design.npu.scale_bits, accumulator_of(design)
+    network = thaw(integers, design.network, *given)
     ends = design.dataset.task, integers.offset
     return TrainedNetwork(design.network, design.quantisation, network, (), *ends)
 
