@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from codesign.compiler import Plan, plan, worst_accumulator_reasons
+from codesign.compiler import Plan, plan, trained_accumulator, untrainable_reasons
 from codesign.cost.area import model_file
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import TimingModel
@@ -15,6 +15,7 @@ from codesign.design import Design
 from codesign.fpga import families
 from codesign.results import Figures, InfeasibleError
 from models.integer.lower import shape_only
+from models.quantisation.accumulators import Accumulator
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,10 @@ class DesignEstimate:
 def plan_design(design: Design) -> Plan:
     """Schedule the design by its shapes: program, cycles and memory use.
 
-    Raises InfeasibleError with every reason, among them accumulators that weights could overflow:
-    training cannot be told to keep to them, and would be in vain.
+    Raises InfeasibleError with every reason, among them accumulators that no training can keep to.
     """
     network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
-    narrow = tuple(worst_accumulator_reasons(network, design.npu))
+    narrow = tuple(untrainable_reasons(network, design.npu))
     try:
         planned = plan(network, design.npu)
     except InfeasibleError as error:
@@ -62,6 +62,17 @@ def plan_design(design: Design) -> Plan:
     if narrow:
         raise InfeasibleError(narrow)
     return planned
+
+
+def accumulator_of(design: Design) -> Accumulator | None:
+    """Return the accumulators that the design's training has to keep to; None: any weights fit.
+
+    Raises InfeasibleError for a width that no training can keep to.
+    """
+    network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    if reasons := tuple(untrainable_reasons(network, design.npu)):
+        raise InfeasibleError(reasons)
+    return trained_accumulator(network, design.npu)
 
 
 def estimate_design(

@@ -57,7 +57,8 @@ class NpuConfig(DerivedSizes[int]):
     bits; that saves no cycles. The network's input may use more with ``wide_input_passes``."""
     accumulator_bits: int = 20
     """Width in bits of the signed accumulators, 10..32, which wrap. The compiler rejects a network
-    of which a layer's sums or biases could overflow them."""
+    of which a layer's sums or biases could overflow them. Training keeps to widths that any weights
+    could overflow."""
     scale_bits: int = 8
     """Width in bits of the unsigned requantisation multiplier, 4..16. Training with the same width
     learns scales that the hardware represents exactly."""

@@ -18,7 +18,7 @@ from codesign.compiler import CompiledNetwork, compile_network
 from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.prediction import estimate_design, plan_design
+from codesign.prediction import accumulator_of, estimate_design, plan_design
 from codesign.tools import caches
 from models.data import datasets
 from models.data.datasets import Dataset, ReadOptions, Split
@@ -159,14 +159,14 @@ def settings_of(
 ) -> TrainSettings:
     """Return training settings for ``design``, with the hyperparameters for its image size.
 
-    epochs: None chooses a number within EPOCHS (models.training.choices), by which training sees
-    about a fixed number of images. boo: weight of the one-bits per weight in the loss. zero_blocks,
+    epochs: None chooses a number within EPOCHS (models.training.choices), for about as many images
+    in all. boo: weight of the one-bits per weight in the loss. zero_blocks,
     skip_blocks: fraction of the weight blocks to prune (0..1), anywhere or where the program can
     leave them out; at most one of the two is not 0 (not checked). skip_digits: fraction of the
     output-channel tiles that lose a weight digit.
 
-    Raises ModelError for a value out of range, and InfeasibleError if blocks or digits are pruned
-    and the NPU cannot run the network.
+    Raises ModelError for a value out of range, and InfeasibleError if accumulators are too narrow
+    for any training, or blocks or digits are pruned and the NPU cannot run the network.
     """
     from models.training.schedule import TrainSettings  # torch takes seconds to import
 
@@ -180,6 +180,7 @@ def settings_of(
         augmentation=design.training.augmentation(dataset),
         class_weights=design.training.loss_weights(dataset),
         scale_bits=design.npu.scale_bits,
+        accumulator=accumulator_of(design),
         boo=boo,
         pruning=Pruning(share, blocks, boxed=skip_blocks > 0) if share else None,
         narrow=narrow_tiles(design, skip_digits) if skip_digits else (),
@@ -227,16 +228,16 @@ def train_design(
 def thawed(folder: Path) -> TrainedNetwork:
     """Return the integers of a build folder as weights that training can go on from.
 
-    folder: at least its ``design.yaml`` and ``network.npz``. Raises YamlError, FileError or
-    ModelError for files that are missing, damaged or of different networks, and for a network whose
-    integers are not enough (models.integer.thaw).
+    folder: its ``design.yaml`` and ``network.npz``. Raises YamlError, FileError or ModelError for
+    files that are missing, damaged, of different networks or not enough (models.integer.thaw).
     """
     from models.integer.thaw import thaw  # torch takes seconds to import
     from models.training.trained import TrainedNetwork
 
     design = designs.load(folder / "design.yaml")
     integers = network_files.load(folder / build_folder.NETWORK)
-    network = thaw(integers, design.network, design.quantisation, design.npu.scale_bits)
+    given = design.quantisation, design.npu.scale_bits, accumulator_of(design)
+    network = thaw(integers, design.network, *given)
     ends = design.dataset.task, integers.offset
     return TrainedNetwork(design.network, design.quantisation, network, (), *ends)
 

@@ -28,7 +28,7 @@ from codesign.cli.console import Console, table
 from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.prediction import DesignEstimate
+from codesign.prediction import DesignEstimate, accumulator_of
 from codesign.results import UserError
 from models.data.targets import CLASSES
 from models.files import json_io
@@ -243,7 +243,10 @@ def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> 
 
 
 def _finetuned(made: _Quantised, epochs: int, checkpoint: Path, console: Console) -> _Quantised:
-    """Train a calibrated network on; it stays where validation images say that it was better."""
+    """Train a calibrated network on; it stays where validation images say that it was better.
+
+    It does not where training keeps to accumulators, of which calibration knows nothing.
+    """
     score = training.score_name(made.design, made.subject.dataset)
     with training.progress(epochs, checkpoint, console, score) as epoch:
         trained = floating.finetune(
@@ -252,7 +255,7 @@ def _finetuned(made: _Quantised, epochs: int, checkpoint: Path, console: Console
     found = judged(lower(trained, made.design.npu.scale_bits)[1], made.subject.dataset)
     stages = (*made.stages, Stage("finetuned", found.results))
     after, before = (one.results["validation"].number for one in (found, made.found))
-    if after < before:
+    if after < before and accumulator_of(made.design) is None:
         note = "the calibrated network was better on validation images than the trained one: kept"
         kept = dataclasses.replace(made.found, notes=(*made.found.notes, note))
         return dataclasses.replace(made, stages=stages, found=kept)

@@ -22,8 +22,10 @@ from codesign.compiler import bottleneck
 from codesign.compiler.compile import CompiledNetwork, Program, compile_network
 from codesign.compiler.overflow import (
     accumulator_bits,
+    least_accumulator_bits,
+    trained_accumulator,
+    untrainable_reasons,
     worst_accumulator_bits,
-    worst_accumulator_reasons,
 )
 from codesign.compiler.plan import minimal_depths, plan
 from codesign.compiler.planned import LayerPlan, Plan
@@ -40,13 +42,15 @@ __all__ = [
     "accumulator_bits",
     "bottleneck",
     "compile_network",
+    "least_accumulator_bits",
     "mapping",
     "minimal_depths",
     "plan",
     "program",
     "table_count",
     "tiling",
+    "trained_accumulator",
+    "untrainable_reasons",
     "worst_accumulator_bits",
-    "worst_accumulator_reasons",
     "zeros",
 ]

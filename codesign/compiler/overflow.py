@@ -15,8 +15,11 @@ from codesign.compiler.program.channels import folded_bias
 from codesign.results import Infeasible
 from models import arithmetic
 from models.integer.network import IntegerNetwork, MacLayer, TensorSpec
+from models.quantisation.accumulators import Accumulator
 from rtl_gen.config import NpuConfig
 
+TRAINED = ("conv2d", "linear")
+"""Operations of layers whose weights are trained."""
 ANY = NpuConfig()
 """An NPU of no packing, whose post units add biases to accumulators."""
 
@@ -73,25 +76,64 @@ def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[
             yield Infeasible("accumulator_bits", layer.name, need, have, "bits", levers)
 
 
-def worst_accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield a reason for each MacLayer that some weights of its width could make overflow.
+def trained_accumulator(network: IntegerNetwork, config: NpuConfig) -> Accumulator | None:
+    """Return the accumulators that training has to keep to, or None if any weights fit.
 
-    The network's own weights are not looked at. A layer that passes here can only fail for its
-    biases after training, or for NpuConfig.activation_offset, which is not regarded.
+    The network's own weights are not looked at. After a training without them a layer can only fail
+    for its biases, or for NpuConfig.activation_offset, which is not regarded.
     """
+    if worst_accumulator_bits(network) <= config.accumulator_bits:
+        return None
+    return Accumulator(config.accumulator_bits, config.activation_offset)
+
+
+def untrainable_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Yield a reason for each MacLayer whose sums no training keeps within the accumulators.
+
+    There is none where any weights fit. The network's own weights are not looked at.
+    """
+    accumulator = trained_accumulator(network, config)
+    if accumulator is None:
+        return
     for layer in network.mac_layers:
-        need = _worst_bits(layer, network.tensors)
-        if need > config.accumulator_bits:
+        need = _least_bits(layer, network.tensors, accumulator.offset)
+        if need > accumulator.bits:
             levers = (f"set npu.accumulator_bits to {need}", "use fewer weight or activation bits")
-            yield Infeasible(
-                "accumulator_bits", layer.name, need, config.accumulator_bits, "bits", levers
-            )
+            yield Infeasible("accumulator_bits", layer.name, need, accumulator.bits, "bits", levers)
 
 
-def _worst_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -> int:
+def least_accumulator_bits(network: IntegerNetwork) -> int:
+    """Return the least accumulator bits that training can keep to: those of the widest MacLayer.
+
+    It is on an NPU without activation_offset; NpuConfig may not have as few.
+    """
+    return max(_least_bits(layer, network.tensors, 0) for layer in network.mac_layers)
+
+
+def _least_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int) -> int:
+    """Return the accumulator bits below which no training helps.
+
+    They hold a product of trained weights, or of 1-bit ones, which are not 0, all; of other layers
+    the sums of any weights of the width. offset: NpuConfig.activation_offset.
+    """
+    if layer.op not in TRAINED:
+        return _worst_bits(layer, tensors, offset)
+    (source,) = layer.sources
+    codes, products = tensors[source.tensor], 1
+    if layer.weight_bits == 1:
+        products = source.weights[0].size
+    bits = 2
+    while (
+        Accumulator(bits, offset).limits(codes.bits, codes.zero_point, layer.raw).weights < products
+    ):
+        bits += 1
+    return bits
+
+
+def _worst_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0) -> int:
     _, largest = arithmetic.weight_range(layer.weight_bits)
     total = sum(
-        source.weights[0].size * largest * ((1 << tensors[source.tensor].bits) - 1)
+        source.weights[0].size * largest * max((1 << tensors[source.tensor].bits) - 1, offset)
         for source in layer.sources
     )
     return _signed_bits(-total, total)

@@ -19,6 +19,7 @@ from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import read_stored, short_weights
 from codesign.explore.search import Progress
+from codesign.prediction import accumulator_of
 from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
 from codesign.tools.workers import Pool
 from models.files import json_io
@@ -178,7 +179,8 @@ def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork
         # The same network under the name that the search gave it.
         return TrainedNetwork(design.network, design.quantisation, found.network, found.history)
     assert isinstance(wanted.short, ShortTraining)
-    short = TrainingTask(task.key, design.network, design.quantisation, design.npu.scale_bits)
+    given = design.network, design.quantisation, design.npu.scale_bits
+    short = TrainingTask(task.key, *given, accumulator_of(design))
     return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)
 
 
@@ -210,8 +212,8 @@ def notes(design: Design, wanted: FinishSettings) -> tuple[str, ...]:
 def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
     """Return the design with accumulators wide enough for the trained weights; True if it changed.
 
-    Accumulators are sized for any weights, so only a bias much larger than its layer's sums needs
-    wider ones.
+    Accumulators are sized for any weights, or training keeps to them. So only a bias much larger
+    than its layer's sums needs wider ones, or a network whose last training was of another NPU.
     """
     _, integer = lower(weights, design.npu.scale_bits)
     need = accumulator_bits(integer, design.npu)

@@ -134,8 +134,8 @@ def _codes(module: WeightLayer, scale: Reals) -> Ints:
     codes: Ints = module.quantiser.codes(kept).numpy()
     wider = scale != _weight_scales(module)
     if module.quantiser.bits > 1 and wider.any():
-        weights = kept.double().numpy()[wider]
-        codes[wider] = np.floor(weights / scale[wider, None, None, None] + 0.5).astype(np.int64)
+        scales = torch.from_numpy(scale)[:, None, None, None]
+        codes[wider] = module.quantiser.codes(kept.double(), scales).numpy()[wider]
     return codes
 
 
@@ -148,12 +148,19 @@ def _weight_scales(module: WeightLayer) -> Reals:
 def _largest_sum(module: WeightLayer, largest_input: int) -> int:
     """Return the largest accumulator, without bias, that weight bits, kernel and sparsity allow.
 
-    It is for one output channel. largest_input: largest magnitude of an input code less its zero
-    point.
+    It is for one output channel, and within the layer's limits. largest_input: largest magnitude of
+    an input code less its zero point.
     """
-    channels, *kernel = module.weight.shape[1:]
-    kept = module.sparsity.kept_of(channels) if module.sparsity else channels
-    return module.quantiser.high * kept * math.prod(kernel) * largest_input
+    largest = module.quantiser.high * module.products * largest_input
+    return min(largest, module.limits.accumulator.largest) if module.limits else largest
+
+
+def _within(module: WeightLayer, biases: Ints, weights: Ints) -> Ints:
+    """Return biases int64 (out,) within the layer's limits beside its weights (out, ...)."""
+    if module.limits is None:
+        return biases
+    sums = [np.maximum(part, 0).sum(axis=(1, 2, 3)) for part in (weights, -weights)]
+    return np.clip(biases, *module.limits.biases(*sums))
 
 
 def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> Frozen:
@@ -168,8 +175,9 @@ def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> F
     gain = in_scale * scale
     channels = len(bias)
     ones = np.ones(channels, np.int64)
-    rounded = np.rint(bias / gain).astype(np.int64)
-    return Frozen(Numbers((_codes(module, scale),), rounded, ones, ones), gain)
+    weights = _codes(module, scale)
+    rounded = _within(module, np.rint(bias / gain).astype(np.int64), weights)
+    return Frozen(Numbers((weights,), rounded, ones, ones), gain)
 
 
 def _weight_layer(
@@ -185,7 +193,9 @@ def _weight_layer(
     A channel whose largest sum spans less than a quarter of the output's range gets a wider weight
     scale, unless its weights have 1 bit: otherwise its bias, in accumulator units, would set the
     accumulator's width. A channel that moves its output by less than _DEAD_CODES gets zero weights.
-    Biases are clipped where the output is saturated for every input, and rounded half to even.
+    Biases are clipped where the output is saturated for every input, and where they leave the
+    layer's limits, and rounded half to even. A channel of zeros has a scale at which any output
+    fits its bias.
     in_scale, out_scale: scales of the tensors; out_bits: bits of the output; largest_input: as in
     ``_largest_sum``.
     """
@@ -200,6 +210,8 @@ def _weight_layer(
     dead = sums * ratio < _DEAD_CODES
     weights[dead] = 0
     ratio[dead] = _DEAD_CODES
+    if module.limits is not None:
+        ratio[dead] = max(_DEAD_CODES, span / module.limits.accumulator.largest)
     pairs = [snap(float(value), scale_bits) for value in ratio]
     multiplier = np.array([pair[0] for pair in pairs], np.int64)
     shift = np.array([pair[1] for pair in pairs], np.int64)
@@ -208,4 +220,5 @@ def _weight_layer(
     # Beyond this limit the output is saturated for every input.
     limit = np.ceil(span / snapped) + sums
     rounded = np.rint(np.clip(bias, -limit, limit)).astype(np.int64)
+    rounded = _within(module, rounded, weights)
     return Frozen(Numbers((weights,), rounded, multiplier, shift), snapped * out_scale)

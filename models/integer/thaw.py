@@ -15,6 +15,7 @@ from models.errors import ModelError
 from models.graph.layers import Activation, Conv2d, Linear
 from models.graph.network import NetworkGraph
 from models.integer.network import IntegerNetwork, MacLayer
+from models.quantisation.accumulators import Accumulator
 from models.quantisation.fake_quantisers import ActivationQuantiser
 from models.quantisation.plan import Quantisation
 from models.training.layers.weight_layer import WeightLayer
@@ -23,15 +24,20 @@ from models.training.network import QuantNetwork
 
 @torch.no_grad()
 def thaw(
-    frozen: IntegerNetwork, graph: NetworkGraph, quantisation: Quantisation, scale_bits: int
+    frozen: IntegerNetwork,
+    graph: NetworkGraph,
+    quantisation: Quantisation,
+    scale_bits: int,
+    accumulator: Accumulator | None = None,
 ) -> QuantNetwork:
     """Return the folded, fake-quantised network of which ``freeze`` makes the same integers.
 
     graph, quantisation: those that it was frozen from; scale_bits: width of its requantisation
-    multipliers. Raises ModelError if layers or shapes are others, or if layers look activation
-    functions up, whose sums have scales that the integers do not tell.
+    multipliers; accumulator: what its training kept to. Raises ModelError if layers or shapes are
+    others, or if layers look activation functions up, whose sums have scales that the integers do
+    not tell.
     """
-    network = QuantNetwork(graph, quantisation, scale_bits)
+    network = QuantNetwork(graph, quantisation, scale_bits, accumulator=accumulator)
     network.quantise()
     layers = {layer.name: layer for layer in frozen.layers if isinstance(layer, MacLayer)}
     for name, tensor in frozen.tensors.items():

@@ -2,10 +2,11 @@
 
 plan (QuantSpec, Quantisation, the bits of every tensor), yaml (file format), sparsity (N:M
 patterns), blocks (weights that are zero together), masks (N:M in training), fake_quantisers
-(learned scales).
+(learned scales), accumulators (what keeps sums within them).
 """
 
 __all__ = [
+    "accumulators",
     "blocks",
     "fake_quantisers",
     "masks",

@@ -7,6 +7,7 @@ ratio whatever their size. Formulas: docs/explanation/arithmetic.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -24,6 +25,10 @@ _CALIBRATION_POINTS = 40
 """Number of scales tried by a calibration of activations."""
 _FIT_POINTS = 64
 """Number of steps up to the largest scale of weights, of which calibration tries seven eighths."""
+_LIMIT_RATIO = 1.1
+"""Ratio of further scales that are tried where weights are limited in their sums."""
+_HALVINGS = 16
+"""Steps of the search for the threshold that limits sums; its error is ``2**-16`` of a range."""
 _CALIBRATION_VALUES = 65536
 """Number of values that an activation calibration samples; the step is rounded down, so it looks at
 less than twice as many."""
@@ -125,16 +130,26 @@ class ActivationQuantiser(nn.Module):
 class WeightQuantiser(nn.Module):
     """Symmetric signed weight quantiser with a learned scale per output channel or per tensor.
 
-    1-bit weights are {-1, +1} * scale; a weight of 0 gives +1, or 0 if ``sparse`` is set.
+    1-bit weights are {-1, +1} * scale; a weight of 0 gives +1, or 0 if ``sparse`` is set. ``most``,
+    which 1-bit weights do not have, limits the sums of an output channel's positive codes and of
+    its negative ones: all of them move towards 0 by the same least amount before they are rounded,
+    which has the least squared error of all codes within the limit.
 
     >>> quantiser = WeightQuantiser(bits=3, channels=2, per_channel=True)
     >>> quantiser.codes(torch.tensor([-9.0, 1.2]).reshape(2, 1, 1, 1)).flatten()
     tensor([-3,  1])
     """
 
-    def __init__(self, bits: int, channels: int, per_channel: bool, sparse: bool = False) -> None:
+    def __init__(
+        self,
+        bits: int,
+        channels: int,
+        per_channel: bool,
+        sparse: bool = False,
+        most: int | None = None,
+    ) -> None:
         super().__init__()
-        self.bits, self.sparse = bits, sparse
+        self.bits, self.sparse, self.most = bits, sparse, most
         self.low, self.high = weight_range(bits)
         self.ends: tuple[Any, Any] = (self.low, self.high)
         self.log_scale = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
@@ -151,8 +166,15 @@ class WeightQuantiser(nn.Module):
 
     def forward(self, weights: Tensor) -> Tensor:
         scale = _learned(self.log_scale, weights.numel() // self.log_scale.numel(), self.high)
-        scaled = torch.clamp(weights / scale, *self.ends)
-        codes = scaled + (self._round(scaled) - scaled).detach()
+        ratio = weights / scale
+        if self.most is None:
+            moved = ratio
+        else:
+            moved = _limited(ratio, self.most, self.ends)
+            # As far as gradients go, a larger scale moves no weight.
+            ratio = (weights - ((ratio - moved) * scale).detach()) / scale
+        scaled = torch.clamp(ratio, *self.ends)
+        codes = scaled + (self._round(torch.clamp(moved, *self.ends)) - scaled).detach()
         return codes * scale
 
     def _round(self, scaled: Tensor) -> Tensor:
@@ -163,10 +185,15 @@ class WeightQuantiser(nn.Module):
         return torch.floor(scaled + 0.5)
 
     @torch.no_grad()
-    def codes(self, weights: Tensor) -> Tensor:
-        """Return the integers, int64 like ``weights``, that ``forward`` multiplies by the scale."""
-        scaled = torch.clamp(weights / self.scale, *self.ends)
-        return self._round(scaled).to(torch.int64)
+    def codes(self, weights: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Return the integers, int64 like ``weights``, that ``forward`` multiplies by the scale.
+
+        scale: (channels or 1, 1, 1, 1), another one; None: the learned one.
+        """
+        ratio = weights / (self.scale if scale is None else scale)
+        if self.most is not None:
+            ratio = _limited(ratio, self.most, self.ends)
+        return self._round(torch.clamp(ratio, *self.ends)).to(torch.int64)
 
     @property
     def scale(self) -> Tensor:
@@ -192,10 +219,49 @@ class WeightQuantiser(nn.Module):
         widest = magnitudes.amax(dim=dims, keepdim=True) / top
         best = widest.clamp_min(SMALLEST_SCALE)
         least = torch.full_like(best, math.inf)
-        for point in range(_FIT_POINTS, _FIT_POINTS // 8, -1):
+        for point in self._fit_points():
             scale = (widest * point / _FIT_POINTS).clamp_min(SMALLEST_SCALE)
-            codes = torch.clamp(torch.floor(magnitudes / scale + 0.5), max=top)
+            if self.most is None:
+                codes = torch.clamp(torch.floor(magnitudes / scale + 0.5), max=top)
+            else:
+                codes = self.codes(weights, scale).abs()
             error = ((codes * scale - magnitudes) ** 2).sum(dim=dims, keepdim=True)
             best = torch.where(error < least, scale, best)
             least = torch.minimum(error, least)
         self.log_scale.copy_(torch.log(best))
+
+    def _fit_points(self) -> Iterator[float]:
+        """Yield the scales that ``calibrate`` tries, in units of the widest's ``_FIT_POINTS``-th.
+
+        Few weights of a limited sum fit at that one: then larger scales are tried, too, up to that
+        of codes -1, 0 and 1 alone.
+        """
+        yield from range(_FIT_POINTS, _FIT_POINTS // 8, -1)
+        point = _FIT_POINTS * _LIMIT_RATIO
+        while self.most is not None and point < _FIT_POINTS * self.high:
+            yield point
+            point *= _LIMIT_RATIO
+
+
+@torch.no_grad()
+def _limited(ratio: Tensor, most: int, ends: tuple[Any, Any]) -> Tensor:
+    """Return weights whose positive and negative codes add up to ``most`` at most in each channel.
+
+    ratio: (out, in, rows, cols), in codes. Every weight of one sign moves towards 0 by the least
+    amount that is enough, or as far as 0 (soft thresholding: the Euclidean projection on a ball of
+    the L1 norm). That of a sign whose codes fit is 0. ends: as WeightQuantiser.ends.
+    """
+    moved = torch.zeros_like(ratio)
+    for sign in (1.0, -1.0):
+        sizes = torch.clamp(sign * ratio, min=0.0)
+        least = torch.zeros_like(sizes[:, :1, :1, :1])
+        enough = sizes.amax(dim=(1, 2, 3), keepdim=True) + 1
+        for step in range(_HALVINGS + 1):
+            amount = (least + enough) / 2 if step else least
+            left = sign * torch.clamp(sizes - amount, min=0.0)
+            codes = torch.floor(torch.clamp(left, *ends) + 0.5)
+            fits = codes.sum(dim=(1, 2, 3), keepdim=True).abs() <= most
+            enough = torch.where(fits, amount, enough)
+            least = torch.where(fits, least, amount)
+        moved += sign * torch.clamp(sizes - enough, min=0.0)
+    return moved

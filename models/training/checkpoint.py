@@ -73,6 +73,7 @@ def identity(
     if not plain["augmentation"]["cutout"]:
         del plain["augmentation"]["cutout"]
     unset = (
+        "accumulator",
         "boo",
         "pruning",
         "narrow",

@@ -37,8 +37,7 @@ from models.training.schedule import TrainSettings, learning_rate, make_optimize
 from models.training.trained import TrainedNetwork, outputs
 
 _NORM_IMAGES = 5000
-"""Number of training images that batch norms' statistics are estimated on before they are folded.
-"""
+"""Training images that batch norms' statistics are estimated on before they are folded."""
 Progress = Callable[[int, int, float, float, float], None]
 """Callback after an epoch: (epochs done, epochs in all, mean training loss, validation score as of
 history.Epoch, estimated seconds left)."""
@@ -120,7 +119,8 @@ class _Run:
         Raises ModelError as ``train`` does.
         """
         torch.manual_seed(self.settings.seed)
-        self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        bits, accumulator = self.settings.scale_bits, self.settings.accumulator
+        self.network = QuantNetwork(self.graph, self.quantisation, bits, accumulator=accumulator)
         if self.start:
             norms = self.settings.folded_from > 0
             self.network.take(self.start.network, self._calibration_images, norms)

@@ -12,6 +12,7 @@ from models.errors import ModelError
 from models.graph.layers import Concat, Conv2d, Input, Linear
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise, scale_source
+from models.quantisation.accumulators import Accumulator
 from models.quantisation.fake_quantisers import ActivationQuantiser, InputQuantiser
 from models.quantisation.plan import Quantisation, check, plan_tensors
 from models.training.layers.weight_layer import WeightLayer
@@ -54,17 +55,20 @@ class QuantNetwork(nn.Module):
         quantisation: Quantisation,
         scale_bits: int = 8,
         ceilings: Mapping[str, float] | None = None,
+        accumulator: Accumulator | None = None,
     ) -> None:
         """Build the modules of the legalised graph.
 
         scale_bits: width of the requantisation multipliers that scales are snapped to. ceilings:
         largest value of layers that clip above, by their name in the legal graph, in floating point
-        alone: quantised, the largest code clips.
+        alone: quantised, the largest code clips. accumulator: what the integers of layers with
+        weights keep to; None: any width. ModelError is raised for one that they cannot keep to;
+        layers without weights are not looked at.
         """
         super().__init__()
         check(quantisation, graph)
         self.quantisation, self.graph = quantisation, legalise(graph)
-        self.scale_bits = scale_bits
+        self.scale_bits, self.accumulator = scale_bits, accumulator
         self.quantised = False
         self.plans = plan_tensors(self.graph, quantisation)
         self.input = InputQuantiser(quantisation.input_bits, quantisation.input_zero_point)
@@ -84,7 +88,11 @@ class QuantNetwork(nn.Module):
         if isinstance(layer.spec, Conv2d | Linear):
             bits = quantisation.spec(layer.name).weight_bits
             sparsity = quantisation.sparsity(layer)
-            module = WeightLayer(self.graph, layer, bits, self.scale_bits, sparsity)
+            limits = None
+            if self.accumulator is not None:
+                codes, raw = self.plans[layer.inputs[0]], layer.name == self.output_name
+                limits = self.accumulator.limits(codes.bits, codes.zero_point, raw)
+            module = WeightLayer(self.graph, layer, bits, self.scale_bits, sparsity, limits)
         else:
             rows_cols = self.graph.shapes[layer.inputs[0]][1:]
             module = Weightless(layer, rows_cols, passes_on, self.scale_bits)
@@ -153,15 +161,15 @@ class QuantNetwork(nn.Module):
     def take(self, given: QuantNetwork, pixels: Tensor, norms: bool) -> None:
         """Take the numbers of a folded, quantised network of the same layers, in place.
 
-        If its bits are others, scales are set anew, as by ``quantise``. norms: the batch norms that
-        ``quantise`` can leave come back; results in eval mode stay nearly as they are. pixels: (n,
-        C, H, W), 0..255, for both. Raises ModelError for other layers.
+        If its bits or accumulators are others, scales are set anew, as by ``quantise``. norms: the
+        batch norms that ``quantise`` can leave come back; results in eval mode stay nearly as they
+        are. pixels: (n, C, H, W), 0..255, for both. Raises ModelError for other layers.
         """
         if given.graph.layers != self.graph.layers:
             raise ModelError("the weights to start from are of another network")
         self.quantise()
         self.load_state_dict(given.state_dict())
-        if given.quantisation != self.quantisation:
+        if (given.quantisation, given.accumulator) != (self.quantisation, self.accumulator):
             self.quantise(pixels)
         if norms:
             self._unfold(pixels)

@@ -10,6 +10,7 @@ from torch import nn
 
 from models.data.augmentation import NONE, Augmentation
 from models.errors import ModelError
+from models.quantisation.accumulators import Accumulator
 from models.quantisation.blocks import Pruning
 from models.training.narrowing import Narrow
 
@@ -68,6 +69,8 @@ class TrainSettings:
     does; faster on CPUs with such instructions. Evaluation is always in float32."""
     scale_bits: int = 8
     """Width of the requantisation multipliers that training rounds scales to."""
+    accumulator: Accumulator | None = None
+    """Accumulators that the integers keep to, throughout the quantised phase; None: any."""
     boo: float = 0.0
     """Weight of the one-bits penalty (ones per weight) in the quantised phase's loss."""
     pruning: Pruning | None = None

@@ -20,6 +20,7 @@ from models.files.reading import quoted
 from models.graph.network import NetworkGraph
 from models.graph.verifier import count_weights
 from models.graph.yaml import read_graph
+from models.quantisation.accumulators import Accumulator
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import read_quantisation
 from models.training import checkpoint
@@ -88,6 +89,9 @@ class TrainedNetwork:
             "state": self.network.state_dict(),
             "history": [dataclasses.astuple(epoch) for epoch in self.history],
         }
+        accumulator = self.network.accumulator
+        if accumulator is not None:
+            content["accumulator"] = [accumulator.bits, accumulator.offset]
         if self.task != CLASSES:  # older files have no task
             content |= {"task": self.task, "offset": list(self.offset)}
         checkpoint.save(content, path)
@@ -108,7 +112,9 @@ class TrainedNetwork:
             raise ModelError(f"{path}: does not fit its network (weights are missing)")
         history = _epochs(content["history"], path)
         ends = _ends(content, graph.shapes[graph.output.name][0], path)
-        network = QuantNetwork(graph, quantisation, scale_bits)
+        network = QuantNetwork(
+            graph, quantisation, scale_bits, accumulator=_accumulator(content, path)
+        )
         network.quantise()
         checkpoint.load_state(network, state, path)
         return TrainedNetwork(graph, quantisation, network, history, *ends)
@@ -124,6 +130,19 @@ def _ends(content: dict[str, Any], channels: int, path: Path) -> tuple[str, tupl
     if not all(type(one) is float and abs(one) <= checkpoint.MOST_WEIGHT for one in offset):
         raise ModelError(f"{path}: offset must be numbers up to {checkpoint.MOST_WEIGHT:g}")
     return task, tuple(offset)
+
+
+def _accumulator(content: dict[str, Any], path: Path) -> Accumulator | None:
+    """Return the accumulators that a network was trained for, if any. Raises ModelError."""
+    stored = content.get("accumulator")
+    if stored is None:
+        return None
+    if not isinstance(stored, list) or len(stored) != 2:
+        raise ModelError(f"{path}: accumulator must be a list of bits and offset")
+    try:
+        return Accumulator(*stored)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
 
 
 def _epochs(history: Any, path: Path) -> tuple[Epoch, ...]:

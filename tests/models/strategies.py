@@ -30,6 +30,7 @@ from models.graph.layers import (
 )
 from models.graph.network import Layer, NetworkGraph
 from models.graph.verifier import verify
+from models.quantisation.accumulators import Accumulator
 from models.quantisation.plan import SPARSITY, Quantisation, QuantSpec, knobs
 from models.quantisation.sparsity import PATTERNS, Sparsity
 from models.training.history import Epoch
@@ -166,23 +167,33 @@ def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
 
 @st.composite
 def trained_networks(draw: st.DrawFn) -> TrainedNetwork:
-    """Draw a network with random weights and batch norms, calibrated but not trained."""
+    """Draw a network with random weights and batch norms, calibrated but not trained.
+
+    It keeps to accumulators of some width or of any.
+    """
     graph = draw(graphs())
     quantisation = draw(quantisations(graph))
-    seed = draw(st.integers(0, 2**16))
-    return untrained(graph, quantisation, seed, draw(st.integers(4, 12)))
+    seed, scale_bits = draw(st.integers(0, 2**16)), draw(st.integers(4, 12))
+    kept = draw(st.none() | st.builds(Accumulator, st.integers(8, 16), st.sampled_from([0, 128])))
+    with contextlib.suppress(ModelError):  # 1-bit weights cannot keep to any
+        return untrained(graph, quantisation, seed, scale_bits, kept)
+    return untrained(graph, quantisation, seed, scale_bits)
 
 
 def untrained(
-    graph: NetworkGraph, quantisation: Quantisation, seed: int, scale_bits: int = 8
+    graph: NetworkGraph,
+    quantisation: Quantisation,
+    seed: int,
+    scale_bits: int = 8,
+    accumulator: Accumulator | None = None,
 ) -> TrainedNetwork:
     """Return a network with random weights, biases and batch-norm statistics, untrained.
 
-    Its activation scales are calibrated on random images.
+    Its activation scales are calibrated on random images. accumulator: as for QuantNetwork.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = QuantNetwork(graph, quantisation, scale_bits)
+        network = QuantNetwork(graph, quantisation, scale_bits, accumulator=accumulator)
         with torch.no_grad():
             for name, values in network.state_dict().items():
                 if name.endswith(("bias", "running_mean")):

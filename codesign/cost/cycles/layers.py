@@ -81,6 +81,8 @@ class LayerTable:
     out_bits: Ints
     raw: Ints
     """1 for the last layer, whose accumulators (logits) are not requantised."""
+    short: Ints
+    """Bits by which accumulators that training keeps to are short of the sums of any weights."""
     reuse_cols: Ints
     """Columns read per position with column reuse (compiler.mapping.reuse); 0: not possible."""
     reuse_fills: Ints
@@ -216,6 +218,7 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
         "out_cols": output.shape[2],
         "out_bits": output.bits,
         "raw": int(layer.raw),
+        "short": 0,
         "reuse_cols": walk.new if walk else 0,
         "reuse_fills": walk.fills if walk else 0,
     }

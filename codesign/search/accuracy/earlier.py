@@ -61,10 +61,16 @@ def _source(
     data = str(settings.get("data_sha256"))
     return Source(
         dataset if data == sha256 else data,
-        np.array([trial.attributes["features"] for trial in trials], dtype=np.float64),
+        np.array([_features(trial) for trial in trials], dtype=np.float64),
         np.array([trial.values[0] for trial in trials], dtype=np.float64),
         int(trials[-1].attributes["training"]["validation_images"]),
     )
+
+
+def _features(trial: TrialRecord) -> list[float]:
+    """Return the features of a trial; one of a release whose sums were of any weights lacks one."""
+    found: list[float] = trial.attributes["features"]
+    return [*found, 0.0] if len(found) == len(FEATURES) - 1 else found
 
 
 def _check(trial: TrialRecord, path: Path) -> None:
@@ -73,5 +79,5 @@ def _check(trial: TrialRecord, path: Path) -> None:
         raise UserError(f"{path} was written by a release whose trials cannot be learned from")
     with told_as(UserError):
         conform(attributes, _FORM, str(path))
-    if len(attributes["features"]) != len(FEATURES) or not 0 <= trial.values[0] <= 1:
+    if len(_features(trial)) != len(FEATURES) or not 0 <= trial.values[0] <= 1:
         raise UserError(f"{path}: a trial is damaged")

@@ -49,7 +49,7 @@ class Study:
 
     >>> study = Study.load("digits")
     >>> study.inputs(PREDICTORS["combined"]).shape
-    (60, 19)
+    (60, 20)
     """
 
     dataset: str

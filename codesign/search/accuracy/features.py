@@ -21,13 +21,19 @@ FEATURES = (
     "log2_least_channels",
     "sums",
     "log2_classifier_inputs",
+    "short_accumulator_bits",
 )
 """Names of the columns of ``network_features``; ``sums`` counts diagonal layers (LayerTable):
 residual adds, global average pooling and depthwise convolutions of several channels, which count
 neither as layers nor as weights, but in MACs. Mean weight bits are per weight; mean activation bits
 and least channels are of the outputs of all layers but the classifier (0 and 4096 channels if there
 are none). Classifier inputs are channels times rows of the map that the classifier reads, whatever
-its columns."""
+its columns. Short accumulator bits are the most of a layer (LayerTable.short)."""
+
+
+SHORT_WORTH = 0.25
+"""Capacity that a bit less of the accumulators costs, before any network is trained
+(docs/measurements/training.md)."""
 
 
 class _Columns(NamedTuple):
@@ -35,6 +41,7 @@ class _Columns(NamedTuple):
 
     active: Ints
     raw: Ints
+    short: Ints
     diagonal: Ints
     kept_share: Floats
     in_channels: Ints
@@ -73,11 +80,13 @@ def _write(layers: _Columns, found: Floats) -> None:
         count = inner = activation_bits = sums = classifier_inputs = 0
         least_weight_bits = least_input_bits = 8
         least_channels = 4096
+        short = 0
         for slot in range(slots):
             if layers.active[i, slot] == 0:
                 break
             share = layers.kept_share[i, slot]
             macs += layers.macs[i, slot] * share
+            short = max(short, layers.short[i, slot])
             least_input_bits = min(least_input_bits, layers.in_bits[i, slot])
             if layers.diagonal[i, slot]:
                 sums += 1
@@ -103,13 +112,15 @@ def _write(layers: _Columns, found: Floats) -> None:
         found[7, i] = least_channels
         found[8, i] = sums
         found[9, i] = classifier_inputs
+        found[10, i] = short
 
 
 def capacity(features: Floats) -> Floats:
     """Return a score of ``network_features`` that needs no training, shape (n,).
 
     It is the sum of log2 of weights, log2 of multiply-accumulates and 1.5 times both mean bit
-    widths (of weights and of activations). features: shape (n, len(FEATURES)).
+    widths (of weights and of activations), less SHORT_WORTH times the bits that accumulators are
+    short of. features: shape (n, len(FEATURES)).
     """
     score: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
-    return score
+    return score - SHORT_WORTH * features[:, FEATURES.index("short_accumulator_bits")]

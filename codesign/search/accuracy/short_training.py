@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign.results import UserError
+from codesign.search.space.accumulators import kept_bits
 from codesign.search.space.genome import Genome, Ints, network_key
 from codesign.search.trials import Proposal
 from models.data.datasets import Dataset, Split
 from models.files.reading import quoted
 from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
+from models.quantisation.accumulators import Accumulator
 from models.quantisation.plan import Quantisation
 from models.training.choices import TrainingChoices, large_images, largest_batch
 from models.training.history import Epoch, to_list
@@ -149,6 +151,8 @@ class TrainingTask:
     quantisation: Quantisation
     scale_bits: int
     """Bits of the requantisation multipliers (NpuConfig.scale_bits)."""
+    accumulator: Accumulator | None = None
+    """Accumulators that the training keeps to; None: any (TrainSettings.accumulator)."""
     keep: Path | None = None
     """File that ``train_one`` saves the trained network to, in an existing folder; None: none."""
 
@@ -175,6 +179,7 @@ def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) ->
 
     settings = TrainSettings(
         epochs=how.epochs, compile=how.compile, scale_bits=task.scale_bits, threads=1,
+        accumulator=task.accumulator,
         seed=how.seed, boo=how.boo, batch_size=min(64, largest_batch(len(dataset.train))),
         augmentation=how.training.augmentation(dataset), norm_share=how.norm_share,
         class_weights=how.training.loss_weights(dataset),
@@ -232,8 +237,9 @@ class ShortTrainer:
         candidate = candidate_of(proposal, self.space, self.how)
         graph, quantisation = self.space.network(candidate)
         scale_bits = int(self.space.integers(candidate[None], "scale_bits")[0])
-        keep = self.keep(proposal.key)
-        return TrainingTask(proposal.key, graph, quantisation, scale_bits, keep)
+        kept = int(kept_bits(self.space, candidate[None], self.space.layers(candidate[None]))[0])
+        accumulator, keep = Accumulator(kept) if kept else None, self.keep(proposal.key)
+        return TrainingTask(proposal.key, graph, quantisation, scale_bits, accumulator, keep)
 
 
 def candidate_of(proposal: Proposal, space: Genome, how: Any) -> Ints:

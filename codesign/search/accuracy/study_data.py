@@ -76,6 +76,7 @@ class Description:
     log2_least_channels: float
     sums: float
     log2_classifier_inputs: float
+    short_accumulator_bits: float
     grad_norm: float
     snip: float
     synflow: float

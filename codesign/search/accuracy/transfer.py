@@ -32,7 +32,7 @@ be from that: 92 %, and 82 to 97 %."""
 SLOPE, SLOPE_DEVIATION = 0.15, 0.08
 """Log odds a unit of ``capacity``."""
 TERMS = ("log2_weights", "log2_macs", "mean_weight_bits", "mean_activation_bits")
-"""Features that ``capacity`` is a sum of."""
+"""Features that ``capacity`` is a sum of, for the most part."""
 TERM_DEVIATION = 0.1
 """Log odds a unit of one of TERMS, besides its part of ``capacity``: on the shipped studies a bit
 is worth less against a doubling of the weights than there."""
@@ -49,7 +49,7 @@ NOISE = 0.3
 class Source:
     """Networks of one data set that were trained alike.
 
-    >>> Source("digits", np.zeros((2, 10)), np.array([0.9, 1.0]), images=216).odds.round(1)
+    >>> Source("digits", np.zeros((2, 11)), np.array([0.9, 1.0]), images=216).odds.round(1)
     array([2.2, 6.1])
     """
 
@@ -86,8 +86,8 @@ class _Size(NamedTuple):
 class TransferBelief:
     """Belief of a search on networks, before and after it has trained some of its own.
 
-    >>> belief = TransferBelief("digits", 200, (), centre=np.full(10, 12.0))
-    >>> belief.after(np.empty((0, 10)), np.empty(0)).odds(np.full((1, 10), 12.0))[0].shape
+    >>> belief = TransferBelief("digits", 200, (), centre=np.full(11, 12.0))
+    >>> belief.after(np.empty((0, 11)), np.empty(0)).odds(np.full((1, 11), 12.0))[0].shape
     (1,)
     """
 
@@ -116,9 +116,9 @@ class TransferPredictor:
     own: the source whose networks are predicted, which may be empty; centre: features, shape (f,),
     of an average network of its space. Of other sources, average is their mean.
 
-    >>> before = Source("others", np.array([[10.0] * 10, [14.0] * 10]), np.array([0.6, 0.9]), 1000)
-    >>> own = Source("mine", np.empty((0, 10)), np.empty(0), 200)
-    >>> low, high = TransferPredictor(own, [before], np.full(10, 12.0)).predict(before.features)
+    >>> before = Source("others", np.array([[10.0] * 11, [14.0] * 11]), np.array([0.6, 0.9]), 1000)
+    >>> own = Source("mine", np.empty((0, 11)), np.empty(0), 200)
+    >>> low, high = TransferPredictor(own, [before], np.full(11, 12.0)).predict(before.features)
     >>> bool(low < high)
     True
     """

@@ -12,9 +12,9 @@ from codesign.compiler import minimal_depths
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.table import ConfigTable
 from codesign.design import DatasetSpec, Design
+from codesign.search.space import accumulators
 from codesign.search.space.declaration import OF_WEIGHTS
 from codesign.search.space.genome import Genome, Ints
-from models import arithmetic
 from models.integer.lower import shape_only
 from models.quantisation.plan import MAX_BITS
 from rtl_gen.config import NpuConfig
@@ -33,8 +33,6 @@ from rtl_gen.parameters import (
     is_stacked,
 )
 
-LEAST_ACCUMULATOR_BITS = 12
-"""Smallest accumulator width: in a narrower one the bias of a small network may not fit."""
 MOST_THRESHOLD_BITS = 2
 """Widest codes of arrays whose post units compare with thresholds. Those of 3 bits have seven a
 channel, whose memories take more LUTs than multiplying saves where there are many channels."""
@@ -44,9 +42,10 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
     """Return the NPUs of candidates, shape (n, genes), whose networks are ``layers``.
 
     Choices that do not fit each other are adapted as NpuChoices says; an array whose lanes are no
-    multiple of M is dense. Accumulators are those of ``accumulator_bits``, limited to
-    LEAST_ACCUMULATOR_BITS and the most that NpuConfig allows, which may be too few. Memories have
-    the smallest depths that NpuConfig allows; cost.cycles.schedule tells those that networks need.
+    multiple of M is dense. Accumulators are those that training keeps to (``accumulators``), but
+    hold any weights where the array subtracts a number from codes (NpuConfig.activation_offset).
+    Memories have the smallest depths that NpuConfig allows; cost.cycles.schedule tells those that
+    networks need.
     """
     lanes = space.integers(candidates, "lanes")
     allowed = (OF_WEIGHTS, *SPARSITIES)
@@ -62,14 +61,18 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
     passes = _wide_passes(space, candidates, layers)
     activation_bits = np.where(passes > 0, layers.inner_bits, layers.activation_bits)
     multiplier = _multipliers(space, candidates, activation_bits, sparsity == 0)
+    digits = space.integers(candidates, "weight_digit_bits")
+    kept = accumulators.kept_bits(space, candidates, layers)
     return ConfigTable(
         pixels=space.integers(candidates, "pixels"),
         lanes=lanes,
         columns=lanes * words,
-        weight_digit_bits=space.integers(candidates, "weight_digit_bits"),
+        weight_digit_bits=digits,
         activation_bits=activation_bits,
-        accumulator_bits=np.clip(
-            accumulator_bits(layers), LEAST_ACCUMULATOR_BITS, RANGES["accumulator_bits"][1]
+        accumulator_bits=np.where(
+            (kept > 0) & ~_moved(multiplier, activation_bits, digits),
+            kept,
+            accumulators.any_weights(layers),
         ),
         scale_bits=space.integers(candidates, "scale_bits"),
         depthwise_taps=_depthwise_taps(space, candidates, multiplier, sparsity),
@@ -168,19 +171,23 @@ def _packs(pixels: int) -> NDArray[np.bool_]:
     return found
 
 
-def accumulator_bits(layers: LayerTable) -> Ints:
-    """Return the smallest accumulator widths that no weights can overflow, shape (n,).
+def _moved(multiplier: Ints, activation_bits: Ints, digits: Ints) -> NDArray[np.bool_]:
+    """Return True where the array subtracts a number from codes, shape (n,)."""
+    found = np.zeros(len(multiplier), dtype=np.bool_)
+    for name, pixels in PACKED_PIXELS.items():
+        here = multiplier == MULTIPLIERS.index(name)
+        found |= here & _moves(pixels)[activation_bits, digits]
+    return found
 
-    The same as codesign.compiler.worst_accumulator_bits, for a batch; they may exceed the range of
-    NpuConfig.
-    """
-    channels = np.where(layers.diagonal == 1, 1, layers.in_channels) * layers.sources
-    products = channels * layers.kernel_rows * layers.kernel_cols
-    largest = np.array([0, *(arithmetic.weight_range(bits)[1] for bits in range(1, MAX_BITS + 1))])
-    sums = products * largest[layers.weight_bits] * ((1 << layers.in_bits) - 1)
-    worst = np.maximum(sums.max(axis=1), 1)
-    bits: Ints = np.ceil(np.log2(worst + 1)).astype(np.int64) + 1
-    return bits
+
+@functools.cache
+def _moves(pixels: int) -> NDArray[np.bool_]:
+    """Return True where ``packing`` has an activation_offset, of the shape of ``_packs``."""
+    found = np.zeros_like(_packs(pixels))
+    for bits, digit in np.argwhere(_packs(pixels)).tolist():
+        form = packing(bits, digit, pixels)
+        found[bits, digit] = form is not None and form.activation_offset > 0
+    return found
 
 
 def to_design(

@@ -30,13 +30,13 @@ DENSE = next(iter(SPARSITIES))
 """Pattern of weights without N:M sparsity."""
 OF_WEIGHTS = "weights"
 """Choice of the array's pattern that leaves it to the weights."""
+ACCUMULATOR = "accumulator_bits"  # of NpuChoices, which trainings depend on
 HEADS = ("average", "flatten")
 """Input of the fully connected layers: global average of each channel, or all positions."""
 
 SMALL_IMAGE, PHOTO = 16, 32
-"""Images of several rows and columns are searched in the space "digits" if they have fewer rows or
-columns than SMALL_IMAGE, in "photos" if they have several channels and at least PHOTO rows and
-columns, others in "images"."""
+"""Images of several rows and columns are searched in the space "digits" with fewer rows or columns
+than SMALL_IMAGE, in "photos" with several channels and at least PHOTO of both, else "images"."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class BitChoices:
 class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
-    Memory depths, activation and accumulator bits, passes of wide inputs, binary weights of the
-    array and thresholds of its post units follow from the network; it has no memory port.
+    Memory depths, activation bits, passes of wide inputs, binary weights of the array and post
+    units' thresholds follow from the network; it has no memory port.
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)
@@ -148,12 +148,18 @@ class NpuChoices:
     """N:M pattern of the array, dense where its M does not divide the lanes: ``weights``: that of
     the layers, of different ones the densest; else layers that are denser than the array take
     several cycles per tap."""
+    accumulator_bits: tuple[int, ...] = (0,)
+    """Most bits of the accumulators, which training keeps to; 0: the sums of any weights fit. No
+    more are taken than these need, nor fewer than training can keep to."""
 
     @property
     def genes(self) -> tuple[str, ...]:
-        """Names of the fields that are genes: those with a default only where there is a choice."""
-        fields = dataclasses.fields(self)
-        return tuple(field.name for field in fields if getattr(self, field.name) != field.default)
+        """Names of the fields that are genes: those with a default only where there is a choice.
+
+        ACCUMULATOR, which the training depends on, is a gene of the network instead.
+        """
+        every = (field for field in dataclasses.fields(self) if field.name != ACCUMULATOR)
+        return tuple(one.name for one in every if getattr(self, one.name) != one.default)
 
 
 @dataclass(frozen=True)
@@ -234,6 +240,7 @@ def _words() -> Mapping[str, tuple[Choice, ...]]:
         **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS,
         "blocks": BLOCKS, "halve": (False, True), "wide_inputs": (False, True),
         "array_sparsity": (OF_WEIGHTS, *SPARSITIES),
+        ACCUMULATOR: (0, *range(RANGES[ACCUMULATOR][0], RANGES[ACCUMULATOR][1] + 1)),
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.results import UserError
-from codesign.search.space.declaration import DENSE, BitChoices, NpuChoices
+from codesign.search.space.declaration import ACCUMULATOR, DENSE, BitChoices, NpuChoices
 from codesign.search.space.genome import Genome, Ints, bits_label
 from codesign.search.space.parameters import Parameter
 from codesign.search.space.rules import Choice
@@ -81,6 +81,11 @@ class NetworkSpace(Genome):
         if self.bits.by_stage:
             raise UserError(
                 "bits.sparsity: a network that is given has no stages; list patterns for all layers"
+            )
+        if self.npu.accumulator_bits != NpuChoices.accumulator_bits:
+            raise UserError(
+                f"npu.{ACCUMULATOR}: a network that is given is calibrated, and only training "
+                "keeps to few bits; leave the key out"
             )
 
     @property
@@ -157,7 +162,9 @@ class NetworkSpace(Genome):
 
     def declared(self) -> dict[str, Any]:
         """Return the network's hash and what is chosen from as JSON values."""
-        choices = {"bits": dataclasses.asdict(self.bits), "npu": dataclasses.asdict(self.npu)}
+        npu = dataclasses.asdict(self.npu)
+        del npu[ACCUMULATOR]  # which is no choice here
+        choices = {"bits": dataclasses.asdict(self.bits), "npu": npu}
         return {WEIGHTS_SHA256: self.weights_sha256, CHANNELS: self._kept, **choices}
 
     # Decoding --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from codesign.search.space.blocks import EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
-from codesign.search.space.declaration import DENSE, NpuChoices, SpaceDeclaration
+from codesign.search.space.declaration import ACCUMULATOR, DENSE, NpuChoices, SpaceDeclaration
 from codesign.search.space.genome import Genome, Ints, bits_label
 from codesign.search.space.parameters import Parameter
 from codesign.search.space.rules import Choice, Combination, Requirement
@@ -134,6 +134,8 @@ class StageGenes(Genome):
             found.append(Parameter("sparsity.head", bits.patterns(0)))
         elif bits.sparsity != (DENSE,):
             found.append(Parameter("sparsity", bits.patterns(0)))
+        if npu.accumulator_bits != NpuChoices.accumulator_bits:
+            found.append(Parameter(ACCUMULATOR, npu.accumulator_bits))
         found += [Parameter(name, getattr(npu, name)) for name in npu.genes]
         return tuple(found)
 
@@ -181,8 +183,11 @@ class StageGenes(Genome):
         return self.declaration.require
 
     def declared(self) -> dict[str, Any]:
-        """Return the declaration as JSON values."""
-        return dataclasses.asdict(self.declaration)
+        """Return the declaration as JSON values, those of releases before where none is later."""
+        found = dataclasses.asdict(self.declaration)
+        if self.npu.accumulator_bits == NpuChoices.accumulator_bits:
+            del found["npu"][ACCUMULATOR]
+        return found
 
     def label(self, params: Mapping[str, Choice]) -> str:
         """Return stages with their channels, a hidden layer and the range of bits."""
@@ -196,7 +201,10 @@ class StageGenes(Genome):
                 parts.append("-".join(blocks))
         if params["hidden"]:
             parts.append(f"{params['hidden']} hidden")
-        return ", ".join([*(parts or ["linear"]), bits_label(params)])
+        parts = [*(parts or ["linear"]), bits_label(params)]
+        if params.get(ACCUMULATOR):
+            parts.append(f"sums of {params[ACCUMULATOR]} bits")
+        return ", ".join(parts)
 
 
 def _layers(block: str) -> int:

@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.arithmetic import weight_range
+from models.errors import ModelError
 from models.graph.layers import Conv2d, Linear
 from models.graph.network import Layer, NetworkGraph
+from models.quantisation.accumulators import SumLimits
 from models.quantisation.fake_quantisers import (
     SMALLEST_SCALE,
     WeightQuantiser,
@@ -35,9 +38,14 @@ class WeightLayer(nn.Module):
         bits: int,
         scale_bits: int,
         sparsity: Sparsity | None,
+        limits: SumLimits | None = None,
     ) -> None:
+        """limits: what weights and biases keep to, if there is one.
+
+        Raises ModelError for limits that they cannot keep to.
+        """
         super().__init__()
-        self.scale_bits, self.sparsity = scale_bits, sparsity
+        self.scale_bits, self.sparsity, self.limits = scale_bits, sparsity, limits
         spec = layer.spec
         channels, rows, cols = graph.shapes[layer.inputs[0]]
         out = graph.shapes[layer.name][0]
@@ -51,7 +59,25 @@ class WeightLayer(nn.Module):
         self.batch_norm = nn.BatchNorm2d(out) if spec.batch_norm else None
         # One scale for the whole output layer, so that its accumulators compare as logits.
         self.last = layer.name == graph.output.name
-        self.quantiser = WeightQuantiser(bits, out, not self.last, sparse=sparsity is not None)
+        most = self._most(layer.name, bits)
+        self.quantiser = WeightQuantiser(bits, out, not self.last, sparsity is not None, most)
+
+    @property
+    def products(self) -> int:
+        """Products of an output value whose weights need not be 0."""
+        channels, *kernel = self.weight.shape[1:]
+        kept = self.sparsity.kept_of(channels) if self.sparsity else channels
+        return kept * math.prod(kernel)
+
+    def _most(self, name: str, bits: int) -> int | None:
+        """Return WeightQuantiser.most; None where any weights fit. Raises ModelError."""
+        if self.limits is None or self.products * weight_range(bits)[1] <= self.limits.weights:
+            return None
+        if bits > 1 and self.limits.weights > 0:
+            return self.limits.weights
+        what = "any product" if bits > 1 else "its 1-bit weights, which training cannot make fewer"
+        width = self.limits.accumulator.bits
+        raise ModelError(f"layer {name}: accumulators of {width} bits do not hold {what}")
 
     def kept_weight(self) -> Tensor:
         """Return the weights, masked by the sparsity if there is one."""
@@ -90,11 +116,22 @@ class WeightLayer(nn.Module):
             factor = snapping(scales[0] * scale / out_scale, self.scale_bits)
             scale, weight = scale * factor, weight * factor
         gain = (scales[0] * scale).flatten()
-        out = convolve(self.spec, inputs[0], weight, round_half_up(self.bias / gain) * gain)
+        units = round_half_up(self.bias / gain)
+        if self.limits is not None:
+            units = units + (self._within(units, weight / scale) - units).detach()
+        out = convolve(self.spec, inputs[0], weight, units * gain)
         if self.last:
             # Equal accumulators must give equal logits: float32's error would rank them.
             return round_half_up(out / gain[0]) * gain[0]
         return F.relu(out) if self.relu else out
+
+    @torch.no_grad()
+    def _within(self, units: Tensor, codes: Tensor) -> Tensor:
+        """Return biases (out,), in accumulator units, within the limits beside weight codes."""
+        assert self.limits is not None
+        codes = torch.round(codes)
+        sums = [part.clamp(min=0).sum(dim=(1, 2, 3)) for part in (codes, -codes)]
+        return units.clamp(*self.limits.biases(*sums))
 
     @torch.no_grad()
     def fold(self) -> None:

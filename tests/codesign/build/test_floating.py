@@ -147,6 +147,20 @@ def test_bits_are_mixed_and_training_goes_on(at: Path, capsys: Any) -> None:
     assert not list(at.glob("*.checkpoint"))
 
 
+def test_training_on_keeps_to_narrow_accumulators(at: Path, capsys: Any) -> None:
+    def words(bits: int) -> tuple[object, ...]:
+        bits_of = "input_bits: 4, default: {weight_bits: 4, activation_bits: 4}"
+        npu = NPU.replace("pixels: 1", f"pixels: 1, accumulator_bits: {bits}")
+        (at / f"{bits}.yaml").write_text(npu + f"quantisation: {{{bits_of}}}\n")
+        start = ("build", "net", "--npu", at / f"{bits}.yaml", "--dataset", "data.npz")
+        return (*start, "--images", 2, "--finetune", 2, "--out", at / f"b{bits}")
+
+    answer(capsys, *words(13))
+    assert designs.load(at / "b13" / "design.yaml").npu.accumulator_bits == 13
+    assert main([*map(str, words(12))]) == 3  # a sum of 4-bit maps takes 13 bits
+    assert "needs 13 bits of accumulator_bits, has 12" in capsys.readouterr().err
+
+
 def test_a_folder_is_estimated_and_built_on_an_npu(at: Path, capsys: Any) -> None:
     Path("bits.yaml").write_text(
         NPU + "quantisation: {input_bits: 6, default: {weight_bits: 5, activation_bits: 7}}\n"

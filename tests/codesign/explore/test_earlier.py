@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,21 @@ def test_a_run_learns_from_an_earlier_one_and_says_so_in_explore_json(
     assert (first / "trials.journal").read_bytes() != before
     run(dataclasses.replace(wanted, resume=True))
     assert len(set(fakes.trained)) == 4
+
+
+def test_trials_from_before_sums_were_trained_for_are_of_any_weights(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    run(settings(first))
+    journal = first / "trials.journal"
+    text, count = re.subn(r'("features":\[[^]]*),0\.0\]', r"\1]", journal.read_text())
+    assert count >= 4
+    journal.write_text(text)
+    wanted = settings(tmp_path / "second", warm_start=(str(first),))
+    *_, known = exploring.earlier_sources(wanted, DIGITS)
+    assert known.features.shape == (4, len(FEATURES))
+    assert not known.features[:, FEATURES.index("short_accumulator_bits")].any()
 
 
 def test_what_cannot_be_learned_from_is_refused(fakes: Fakes, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from codesign.compiler import minimal_depths, plan, worst_accumulator_bits
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.results import Budget, InfeasibleError
 from codesign.search.engine import Problem
+from codesign.search.space import accumulators
 from codesign.search.space import candidates as candidates_of
 from codesign.search.space.declaration import SpaceDeclaration, load_declaration
 from codesign.search.space.encoding import SearchSpace
@@ -66,7 +67,7 @@ def test_schedule_equals_the_compilers_plan(name: str, shape: tuple[int, int, in
         integer = shape_only(*network(space, candidate), 8)
         config = npus.config(row)
         assert config.accumulator_bits == max(
-            worst_accumulator_bits(integer), candidates_of.LEAST_ACCUMULATOR_BITS
+            worst_accumulator_bits(integer), accumulators.LEAST_ACCUMULATOR_BITS
         )
         right_depths += _equals_plan(integer, config, planned, row)
     # Placement may find gaps that the bound on activation memory does not see.

@@ -9,6 +9,7 @@ from models.graph.layers import Activation, Add, Concat, Conv2d, GlobalPool, Inp
 from models.graph.network import Layer, NetworkGraph, sequential
 from models.integer.lower import lower
 from models.integer.thaw import thaw
+from models.quantisation.accumulators import Accumulator
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.training.network import QuantNetwork
 from models.training.trained import TrainedNetwork
@@ -28,10 +29,12 @@ FORKED = NetworkGraph(
 )
 
 
-def _trained(graph: NetworkGraph, bits: int, scale_bits: int) -> TrainedNetwork:
+def _trained(
+    graph: NetworkGraph, bits: int, scale_bits: int, kept: Accumulator | None = None
+) -> TrainedNetwork:
     torch.manual_seed(bits)
     quantisation = Quantisation(default=QuantSpec(bits, bits))
-    network = QuantNetwork(graph, quantisation, scale_bits)
+    network = QuantNetwork(graph, quantisation, scale_bits, accumulator=kept)
     images = torch.randint(0, 256, (16, *graph.input.spec.shape), dtype=torch.uint8)
     with torch.no_grad():
         for layer in network.weight_layers:
@@ -41,14 +44,26 @@ def _trained(graph: NetworkGraph, bits: int, scale_bits: int) -> TrainedNetwork:
     return TrainedNetwork(graph, quantisation, network, ())
 
 
-@pytest.mark.parametrize(("bits", "scale_bits"), [(1, 8), (2, 8), (4, 6), (8, 16)])
+@pytest.mark.parametrize(
+    ("bits", "scale_bits", "kept"),
+    [
+        (1, 8, None),
+        (2, 8, None),
+        (4, 6, None),
+        (8, 16, None),
+        (2, 8, Accumulator(10)),
+        (4, 8, Accumulator(10)),
+        (8, 8, Accumulator(13, 128)),
+    ],
+)
 @pytest.mark.parametrize(
     "graph", [FORKED, sequential("row", (1, 6, 6), Conv2d(5, (3, 3), relu=True), Linear(3))]
 )
-def test_freezing_what_was_thawed_gives_the_same_integers(graph, bits, scale_bits):
-    _, integers = lower(_trained(graph, bits, scale_bits), scale_bits)
+def test_freezing_what_was_thawed_gives_the_same_integers(graph, bits, scale_bits, kept):
+    _, integers = lower(_trained(graph, bits, scale_bits, kept), scale_bits)
     quantisation = Quantisation(default=QuantSpec(bits, bits))
-    again = TrainedNetwork(graph, quantisation, thaw(integers, graph, quantisation, scale_bits), ())
+    network = thaw(integers, graph, quantisation, scale_bits, kept)
+    again = TrainedNetwork(graph, quantisation, network, ())
     _, found = lower(again, scale_bits)
     for old, new in zip(integers.mac_layers, found.mac_layers, strict=True):
         for field in ("bias", "requant_multiplier", "requant_shift"):

@@ -39,6 +39,7 @@ def expected(net: IntegerNetwork) -> dict[str, float]:
         ),
         "log2_least_channels": np.log2(min(tensor.shape[0] for tensor in outputs)),
         "sums": len(layers) - len(dense),
+        "short_accumulator_bits": 0,
     }
 
 
