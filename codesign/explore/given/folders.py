@@ -65,7 +65,8 @@ def read_all(
         try:
             given = reading.read(one, progress)
         except (UserError, ModelError, DatasetError, FileError) as error:
-            left_out.append(LeftOut(str(path), str(error)))
+            why = str(error).removeprefix(str(path)).removeprefix(":").strip()
+            left_out.append(LeftOut(str(path), why))
             continue
         digest = weights_sha256(given.network)
         if digest in known:
