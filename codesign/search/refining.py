@@ -55,8 +55,8 @@ def refine(
         spread = np.unique(np.linspace(0, len(fresh) - 1, ROUND).round().astype(int))
         chosen = [fresh[place] for place in spread]
         done.update(one.tobytes() for one in chosen)
-        near = space.canonical(np.concatenate([neighbours(one, space.genes) for one in chosen]))
-        found = np.unique(near, axis=0)
+        near = [neighbours(one, space.genes) for one in chosen]
+        found = space.canonical(np.unique(np.concatenate(near), axis=0))
         front.add(problem.evaluate(found))
         count += len(found)
     inner.consider(front.candidates, count)
@@ -91,32 +91,29 @@ class _Front:
 def alike(space: Genome, npus: Ints | None = None) -> Iterator[Ints]:
     """Yield candidates whose genes of a kind are equal, (n, genes), for each choice of these.
 
-    They are on the NPUs (n, npu genes), the same ones for all; other genes have their first choice,
-    but that of the network each (``Genome.bases``). Without ``npus`` they are drawn at random, and
-    only bits vary: what else is of a kind has its last choice, such as all channels.
+    They are on the NPUs (n, npu genes), the same ones for all; other genes have their first choice.
+    Without ``npus`` they are drawn at random, and only bits vary: what else is of a kind has its
+    last choice, such as all channels.
     """
+    active = space.active(np.zeros((1, len(space.sizes)), np.int64))[0]
+    kinds = [kind for kind in space.genes.kinds if active[kind].any()]
     bits = set(space.genes.parts[1].tolist())
-    for base in space.bases:
-        active = space.active(base[None])[0]
-        kinds = [kind[active[kind]] for kind in space.genes.kinds]
-        kinds = [kind for kind in kinds if len(kind) > 1]
-        levels = [
-            range(top) if npus is not None or bits & set(kind.tolist()) else range(top - 1, top)
-            for kind, top in ((kind, int(space.sizes[kind].max())) for kind in kinds)
-        ]
-        mine = npus
-        if mine is None:
-            count = max(ALIKE // len(space.bases) // math.prod(map(len, levels)), 1)
-            random = np.random.default_rng(0)
-            mine = random.integers(0, space.sizes[space.npu_genes], (count, len(space.npu_genes)))
-        mine = np.unique(mine, axis=0)
-        grid = np.tile(base, (len(mine), 1))
-        grid[:, space.npu_genes] = mine
-        for chosen in itertools.product(*levels):
-            candidates = grid.copy()
-            for kind, level in zip(kinds, chosen, strict=True):
-                candidates[:, kind] = np.minimum(space.sizes[kind] - 1, level)
-            yield space.canonical(candidates)
+    levels = [
+        range(top) if npus is not None or bits & set(kind.tolist()) else range(top - 1, top)
+        for kind, top in ((kind, int(space.sizes[kind].max())) for kind in kinds)
+    ]
+    if npus is None:
+        count = max(ALIKE // math.prod(map(len, levels)), 1)
+        random = np.random.default_rng(0)
+        npus = random.integers(0, space.sizes[space.npu_genes], (count, len(space.npu_genes)))
+    npus = np.unique(npus, axis=0)
+    grid = np.zeros((len(npus), len(space.sizes)), np.int64)
+    grid[:, space.npu_genes] = npus
+    for chosen in itertools.product(*levels):
+        candidates = grid.copy()
+        for kind, level in zip(kinds, chosen, strict=True):
+            candidates[:, kind] = np.minimum(space.sizes[kind] - 1, level)
+        yield space.canonical(candidates)
 
 
 def neighbours(candidate: Ints, genes: Genes) -> Ints:

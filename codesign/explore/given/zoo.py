@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from codesign.cost.cycles.layers import LayerTable
+from codesign.explore import search
 from codesign.explore.approach import Keep
 from codesign.explore.building import FinishedDesign
 from codesign.explore.finish_settings import FinishSettings
@@ -19,6 +21,7 @@ from codesign.explore.telling.reasons import nothing_fits
 from codesign.search.accuracy.quantising import Quantising
 from codesign.search.accuracy.zoo import ZooBelief, ZooQuantiser
 from codesign.search.engine import InnerSearch, Problem, Score
+from codesign.search.pareto import Floats
 from codesign.search.problem import Evaluated
 from codesign.search.refining import refine
 from codesign.search.space.declaration import BitChoices, NpuChoices
@@ -37,6 +40,8 @@ class Zoo:
     starts: tuple[HotStart, ...]
     """By number of the network."""
     left_out: tuple[LeftOut, ...]
+    searches: tuple[InnerSearch, ...] = ()
+    """The search of each network alone, on estimates, by number; made by ``within``."""
     least_share: ClassVar[float] = HotStart.least_share
 
     @classmethod
@@ -62,26 +67,29 @@ class Zoo:
     def within(self, problem: Problem, settings: ExploreSettings) -> tuple[Zoo, Problem]:
         """Leave out networks of which no design is found within the budget, unless it is all.
 
-        problem: of ``space``. Each network is searched alone, on estimates.
+        problem: of ``space``. Each network is searched alone, on estimates, which is what goes on
+        in ``refined``.
         """
         space = problem.space
         assert isinstance(space, ZooSpace)
-        kept, left_out = [], [*self.left_out]
+        kept, left_out, searches = [], [*self.left_out], []
         for number, (member, own) in enumerate(zip(self.members, space.every_space, strict=True)):
             alone = dataclasses.replace(problem, space=own)
             inner = InnerSearch(alone, settings.strategy, settings.seed)
+            searches.append(inner)
             if fits(inner):
                 kept.append(number)
             else:
                 why = "; ".join(map(str, nothing_fits(inner).reasons))
                 left_out.append(LeftOut(member.path, f"none of its designs fits: {why}"))
         if not kept or len(kept) == len(self.members):
-            return self, problem
+            return dataclasses.replace(self, searches=tuple(searches)), problem
         members = tuple(self.members[number] for number in kept)
         starts = tuple(self.starts[number] for number in kept)
         spaces = {self.members[number].name: space.every_space[number] for number in kept}
         fewer = dataclasses.replace(problem, space=ZooSpace(spaces))
-        return Zoo(members, starts, tuple(left_out)), fewer
+        own = tuple(searches[number] for number in kept)
+        return Zoo(members, starts, tuple(left_out), own), fewer
 
     def with_effort(self, effort: int) -> Zoo:
         """Return the approach as it is: its trials train little, whatever the time."""
@@ -104,8 +112,24 @@ class Zoo:
     def refined(
         self, inner: InnerSearch, score: Score, pool: Evaluated, *, first: bool
     ) -> Evaluated:
-        """Return ``pool`` with the designs that ``refine`` finds near the front of all networks."""
-        return refine(inner, score, REFINING, self.starts[0].prefer, first=first)
+        """Return ``pool`` with what a search of each network alone finds, as ``HotStart`` has it.
+
+        Among designs of all networks those of one would drive out the others before these are as
+        good as they get: large networks first meet a tight budget with changes that cost much.
+        """
+        space = inner.problem.space
+        assert isinstance(space, ZooSpace)
+        for number, alone in enumerate(self.searches):
+            before = alone.evaluations
+
+            def own_score(layers: LayerTable, number: int = number) -> Floats:
+                return score(space.placed(layers, number))
+
+            alone.run(own_score, search.EVALUATIONS[not first])
+            found = refine(alone, own_score, REFINING, self.starts[0].prefer, first=first)
+            genes = space.joined(found.candidates[found.feasible], number)
+            inner.consider(genes, alone.evaluations - before - len(genes))
+        return inner.feasible()
 
     def trainer(self, space: Genome, dataset: Dataset, keep: Keep) -> ZooQuantiser:
         """Return the trial: that of each network, on its own form of the data set."""

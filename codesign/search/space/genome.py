@@ -101,11 +101,6 @@ class Genome(abc.ABC):
     def network(self, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
         """Return the network graph of one candidate, shape (genes,), and its quantisation."""
 
-    @property
-    def bases(self) -> Ints:
-        """Candidates of first choices, shape (n, genes): one for each network that is given."""
-        return np.zeros((1, len(self.sizes)), dtype=np.int64)
-
     def start(self, candidate: Ints) -> int:
         """Return which of several networks that are given a candidate, shape (genes,), is made of.
 

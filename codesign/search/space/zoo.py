@@ -140,6 +140,12 @@ class ZooSpace(Genome):
         found: Ints = candidates[..., self._genes_of[number]]
         return found
 
+    def joined(self, own: Ints, number: int) -> Ints:
+        """Return candidates of one network's own space, (n, its genes), as this one has them."""
+        found = np.tile(self.bases[number], (len(own), 1))
+        found[:, self._genes_of[number]] = own
+        return found
+
     def _parts(self, candidates: Ints) -> Iterator[tuple[int, NetworkSpace, Ints, Ints]]:
         """Yield number, space, rows and own candidates of each network that candidates are of."""
         numbers = candidates[:, self.index[NETWORK]]
@@ -158,15 +164,20 @@ class ZooSpace(Genome):
 
     def layers(self, candidates: Ints, threads: int | None = None) -> ZooLayers:
         """Return the MAC layers of candidates of shape (n, genes), as ``NetworkSpace.layers``."""
-        slots = max(len(one.mac_layers) for one in self.every_space)
-        table = ZooLayers.empty(len(candidates), slots)
+        table = ZooLayers.empty(len(candidates), self._slots)
         for number, one, rows, own in self._parts(candidates):
-            layers = one.layers(own, threads)
-            table.number[rows] = number
-            for field in dataclasses.fields(LayerTable):
-                column = getattr(layers, field.name)
-                getattr(table, field.name)[rows, : column.shape[1]] = column
+            _write(table, rows, one.layers(own, threads), number)
         return table
+
+    def placed(self, layers: LayerTable, number: int) -> ZooLayers:
+        """Return layers of one network's own space as rows of this one's."""
+        table = ZooLayers.empty(len(layers), self._slots)
+        _write(table, np.arange(len(layers)), layers, number)
+        return table
+
+    @functools.cached_property
+    def _slots(self) -> int:
+        return max(len(one.mac_layers) for one in self.every_space)
 
     def patterns(self, candidates: Ints) -> Ints:
         """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,)."""
@@ -190,6 +201,14 @@ class ZooSpace(Genome):
             if _named(parameter.name, name) in params
         }
         return name + one.label(own).removeprefix(one.graph.name)
+
+
+def _write(table: ZooLayers, rows: Ints, layers: LayerTable, number: int) -> None:
+    """Write layers of one network into rows of a table with at least as many slots."""
+    table.number[rows] = number
+    for field in dataclasses.fields(LayerTable):
+        column = getattr(layers, field.name)
+        getattr(table, field.name)[rows, : column.shape[1]] = column
 
 
 def _named(parameter: str, network: str) -> str:

@@ -13,11 +13,10 @@ from codesign.results import Budget
 from codesign.search.accuracy.sensitivity import SensitivityBelief
 from codesign.search.accuracy.zoo import ZooBelief
 from codesign.search.problem import Problem
-from codesign.search.refining import alike
 from codesign.search.space.declaration import BitChoices, NpuChoices
 from codesign.search.space.genome import network_key
 from codesign.search.space.given import NetworkSpace
-from codesign.search.space.zoo import NETWORK, ZooSpace
+from codesign.search.space.zoo import ZooSpace
 from models.graph.layers import Linear
 from models.graph.network import NetworkGraph, sequential
 from tests.codesign.search.test_given import NPU, RESIDUAL, losses, space
@@ -93,15 +92,17 @@ def test_the_designs_of_a_small_zoo_are_all_listed() -> None:
     np.testing.assert_array_equal(every, one.canonical(every))
 
 
-def test_designs_of_equal_bits_are_tried_of_every_network() -> None:
+def test_candidates_of_one_network_come_and_go() -> None:
     one = zoo()
-    found = np.concatenate(list(alike(one)))
-    numbers = found[:, one.index[NETWORK]]
     for number, own in enumerate(one.every_space):
-        mine = one.own(found[numbers == number], number)
-        levels = {tuple(row) for row in mine[:, : -len(own.npu.genes)]}
-        alone = np.concatenate(list(alike(own)))[:, : -len(own.npu.genes)]
-        assert levels == {tuple(row) for row in alone}
+        mine = drawn(own)
+        joined = one.joined(mine, number)
+        np.testing.assert_array_equal(joined, one.canonical(joined))
+        np.testing.assert_array_equal(one.own(joined, number), mine)
+        assert {one.start(candidate) for candidate in joined} == {number}
+        placed, table = one.placed(own.layers(mine), number), one.layers(joined)
+        for field in dataclasses.fields(table):
+            np.testing.assert_array_equal(getattr(placed, field.name), getattr(table, field.name))
 
 
 def test_what_is_learned_of_one_network_says_nothing_of_another() -> None:
