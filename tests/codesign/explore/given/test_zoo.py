@@ -13,11 +13,19 @@ import pytest
 
 from codesign import design as designs
 from codesign.cli.main import main
+from codesign.cost.cycles.layers import LayerTable
 from codesign.explore import WorkerSettings, building, serve
+from codesign.explore import search as searching
 from codesign.explore.given import folders
+from codesign.explore.given import zoo as zoos
+from codesign.explore.given.hot_start import fits
 from codesign.explore.settings import ExploreSettings
 from codesign.results import Budget, InfeasibleError, UserError
+from codesign.search import refining
 from codesign.search.accuracy import measuring
+from codesign.search.engine import InnerSearch, Problem
+from codesign.search.space import given
+from codesign.search.space.declaration import load_declaration
 from models.data import datasets
 from models.errors import DatasetError
 from models.graph.layers import Conv2d, LayerSpec, Linear, MaxPool
@@ -26,7 +34,7 @@ from models.quantisation.plan import Quantisation, QuantSpec
 from models.training.loop import train
 from models.training.schedule import TrainSettings
 from models.training.trained import TrainedNetwork
-from tests.codesign.explore.test_explore import Fakes, fakes, run, without_times
+from tests.codesign.explore.test_explore import Fakes, fakes, model, run, without_times
 
 __all__ = ["fakes"]
 
@@ -237,14 +245,48 @@ def test_networks_of_other_input_levels_keep_their_own(
     wanted = settings(zoo=(str(both),), dataset=str(tmp_path / "shifted.npz"))
     result, _ = run(wanted)
     members, _ = folders.read_all(wanted, lambda done, total: None)
-    given = {one.name: one.given for one in members}
-    assert list(given) == ["small", "wide"]
-    assert given["small"].dataset.input_range != given["wide"].dataset.input_range
+    starts = {one.name: one.given for one in members}
+    assert list(starts) == ["small", "wide"]
+    assert starts["small"].dataset.input_range != starts["wide"].dataset.input_range
     assert result.summary["zoo"]["chosen"] == "wide"
-    assert designs.load(wanted.out / result.summary["design"]).input == given["wide"].input
+    assert designs.load(wanted.out / result.summary["design"]).input == starts["wide"].input
     for one in result.candidates:
-        own = given[one.label.split()[0]].dataset
+        own = starts[one.label.split()[0]].dataset
         kept = TrainedNetwork.load(wanted.out / "training" / "short" / f"{one.key}.weights")
         assert kept.evaluate(own.validation) == pytest.approx(one.accuracy)
     accuracy = result.finished.accuracy["validation"]
     assert accuracy == pytest.approx(next(one.accuracy for one in result.candidates if one.chosen))
+
+
+def test_the_designs_of_each_network_are_those_of_a_search_of_it_alone(
+    fakes: Fakes, settings: Callable[..., ExploreSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None drives out those of another network before they are as good as they get."""
+    monkeypatch.setattr(zoos, "REFINING", 2000)
+    monkeypatch.setattr(refining, "ALIKE", 2000)
+    wanted = settings()
+    members, left_out = folders.read_all(wanted, lambda done, total: None)
+    zoo = zoos.Zoo.of(wanted, members, left_out, lambda *told: None)
+    space = zoo.space(given.BITS, load_declaration("digits").npu)
+    problem = Problem(space, model(), wanted.budget)
+
+    def score(layers: LayerTable) -> np.ndarray:
+        return np.asarray(np.log2(layers.macs.sum(axis=1)) + layers.weight_bits.mean(axis=1))
+
+    searched, problem = zoo.within(problem, wanted)
+    inner = InnerSearch(problem, wanted.strategy, wanted.seed)
+    pool = searched.refined(inner, score, inner.feasible(), first=True)
+    together = {one.tobytes() for one in pool.candidates[pool.feasible]}
+    assert inner.evaluations > sum(one.evaluations for one in searched.searches)
+    for number, own in enumerate(space.every_space):
+        alone = InnerSearch(dataclasses.replace(problem, space=own), wanted.strategy, wanted.seed)
+        assert fits(alone)
+
+        def own_score(layers: LayerTable, number: int = number) -> np.ndarray:
+            return score(space.placed(layers, number))
+
+        alone.run(own_score, searching.EVALUATIONS[0])
+        found = refining.refine(alone, own_score, 2000, wanted.prefer, first=True)
+        mine = space.joined(found.candidates[found.feasible], number)
+        assert len(mine) > 100
+        assert {one.tobytes() for one in mine} <= together
