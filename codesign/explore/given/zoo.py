@@ -120,7 +120,7 @@ class Zoo:
         space = inner.problem.space
         assert isinstance(space, ZooSpace)
         for number, alone in enumerate(self.searches):
-            before = alone.evaluations
+            before = 0 if first else alone.evaluations  # the first ones were of ``within``
 
             def own_score(layers: LayerTable, number: int = number) -> Floats:
                 return score(space.placed(layers, number))
