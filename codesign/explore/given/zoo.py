@@ -88,8 +88,8 @@ class Zoo:
         starts = tuple(self.starts[number] for number in kept)
         spaces = {self.members[number].name: space.every_space[number] for number in kept}
         fewer = dataclasses.replace(problem, space=ZooSpace(spaces))
-        own = tuple(searches[number] for number in kept)
-        return Zoo(members, starts, tuple(left_out), own), fewer
+        theirs = tuple(searches[number] for number in kept)
+        return Zoo(members, starts, tuple(left_out), theirs), fewer
 
     def with_effort(self, effort: int) -> Zoo:
         """Return the approach as it is: its trials train little, whatever the time."""

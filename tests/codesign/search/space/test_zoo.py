@@ -19,7 +19,7 @@ from codesign.search.space.given import NetworkSpace
 from codesign.search.space.zoo import ZooSpace
 from models.graph.layers import Linear
 from models.graph.network import NetworkGraph, sequential
-from tests.codesign.search.test_given import NPU, RESIDUAL, losses, space
+from tests.codesign.search.space.test_given import NPU, RESIDUAL, losses, space
 
 WIDE = sequential("wide", (3, 16, 16), Linear(20, relu=True), Linear(10))
 
