@@ -16,7 +16,7 @@ from codesign.search.problem import Problem
 from codesign.search.space.declaration import BitChoices, NpuChoices
 from codesign.search.space.genome import network_key
 from codesign.search.space.given import NetworkSpace
-from codesign.search.space.zoo import ZooSpace
+from codesign.search.space.zoo import ZooLayers, ZooSpace
 from models.graph.layers import Linear
 from models.graph.network import NetworkGraph, sequential
 from tests.codesign.search.space.test_given import NPU, RESIDUAL, losses, space
@@ -41,6 +41,7 @@ def test_designs_cost_what_they_cost_in_the_space_of_their_network_alone() -> No
     together = Problem(one, model, Budget(luts=10_000))
     candidates = drawn(one)
     found = together.evaluate(candidates)
+    assert isinstance(found.layers, ZooLayers)
     assert set(found.layers.numbers) == {0, 1, 2}
     for number, own in enumerate(one.every_space):
         rows = np.flatnonzero(found.layers.numbers == number)
