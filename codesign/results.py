@@ -128,10 +128,14 @@ class SearchSettings:
     network: str | None = None
     """Network folder (codesign import), file of weights (codesign train), or run or build folder
     (codesign explore) whose bits, channels and NPU are searched; None: networks are."""
+    zoo: tuple[str, ...] = ()
+    """Folders of networks as ``network`` is one, of which one is chosen with its changes; empty:
+    none."""
     finetune: int = FINETUNE
-    """Epochs of fine-tuning of each finalist of a search with ``network``; 0: calibrated only."""
+    """Epochs of fine-tuning of each finalist of a search with ``network`` or ``zoo``; 0: calibrated
+    only."""
     moves: str = ",".join(MOVES)
-    """Which of MOVES a search with ``network`` may make, with commas between them."""
+    """Which of MOVES a search with ``network`` or ``zoo`` may make, with commas between them."""
     warm_start: tuple[str, ...] = ()
     """Folders of earlier searches, whose trained networks say what to expect of others."""
     finish: int = 4

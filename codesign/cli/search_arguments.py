@@ -99,9 +99,17 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
         "searched and trained from scratch)",
     )
     group.add_argument(
+        "--zoo",
+        metavar="DIR",
+        action="append",
+        help="folder of such networks, of which one is chosen together with its changes and its "
+        "NPU, under one budget and one number of --networks; what does not go with the data set is "
+        "left out, with the reason; may be given several times (default: none)",
+    )
+    group.add_argument(
         "--moves",
         metavar="LIST",
-        help="with --network: what may be changed of it, one or more of "
+        help="with --network or --zoo: what may be changed of it, one or more of "
         f"{', '.join(MOVES)}, with commas between them (default: {_DEFAULT.moves})",
     )
     group.add_argument(
@@ -191,8 +199,9 @@ def _choice_options(group: argparse._ArgumentGroup) -> None:
         "--keep-accuracy",
         type=options.number(0, 100),
         metavar="POINTS",
-        help="with --network: accept only designs at most POINTS percentage points of validation "
-        "accuracy below the float network (default: the choice is that of --prefer)",
+        help="with --network or --zoo: accept only designs at most POINTS percentage points of "
+        "validation accuracy below the float network, of a zoo the most accurate one that is "
+        "searched (default: the choice is that of --prefer)",
     )
     group.add_argument(
         "--boo-within",
@@ -228,8 +237,8 @@ def _effort_options(group: argparse._ArgumentGroup) -> None:
         "--finetune",
         type=options.integer(0),
         metavar="EPOCHS",
-        help="with --network: epochs of training that each of the --finish networks gets, towards "
-        f"the float network's answers; 0: calibrated only (default: {_DEFAULT.finetune})",
+        help="with --network or --zoo: epochs of training that each of the --finish networks gets, "
+        f"towards the float network's answers; 0: calibrated only (default: {_DEFAULT.finetune})",
     )
     group.add_argument(
         "--time-limit",

@@ -132,6 +132,7 @@ class SearchOptions(SearchSettings):
                 **self.shared(),
                 "warm_start": tuple(self.warm_start),
                 "objectives": tuple(self.objectives),
+                "zoo": tuple(self.zoo),
             },
         )
 

@@ -179,7 +179,12 @@ class _Finish:
         threads = 1 if plan.networks > 1 else None
         return [
             FullTraining(
-                network_key(problem.space, one.candidate), design, one, plan.epochs, threads
+                network_key(problem.space, one.candidate),
+                design,
+                one,
+                plan.epochs,
+                threads,
+                problem.space.start(one.candidate),
             )
             for design, one in planned[: plan.networks]
         ]
@@ -224,6 +229,7 @@ class _Finish:
             done.problem = dataclasses.replace(done.problem, area_factor=factor)
             return False
         self._note_accuracy(option)
+        wanted = wanted.of(done.problem.space.start(option.candidate))
         building.build_and_verify(done, design, weights, wanted, self.progress)
         return True
 
@@ -256,6 +262,7 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
 
     Raises InfeasibleError when the compiler refuses it or its exact block RAMs exceed the budget.
     """
+    own = wanted.of(problem.space.start(option.candidate))
     design = to_design(
         problem.space,
         option.candidate,
@@ -266,7 +273,7 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
         clock_mhz=float(option.evaluated.estimate.clock_mhz[option.row]),
     )
     design = dataclasses.replace(
-        pipeline.with_mapping(design, wanted.dataset), training=wanted.settings.training
+        pipeline.with_mapping(design, own.dataset), training=wanted.settings.training
     )
     exact = prediction.estimate_design(design, problem.family).figures
     have, need = problem.budget.brams, exact.brams

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from codesign.build.floating import Subject
 from codesign.explore.approach import Trials
 from codesign.explore.choice import Rule
@@ -25,28 +27,54 @@ class FinishSettings:
     """Settings of the trials, whose time predicts that of full trainings."""
     time_left_s: float | None
     """Seconds of the time limit that the search left; None: no limit."""
-    given: Subject | None = None
-    """The network that the search started from, whose finalists are fine-tuned; None: none."""
-
+    given: tuple[Subject, ...] = ()
+    """The networks that the search started from, whose finalists are fine-tuned, by number; those
+    of one design alone where it is trained or built (``of``)."""
     least_accuracy: float | None = None
     """Validation accuracy (0..1) without which there is no design; None: there is one anyway."""
     notes: tuple[str, ...] = ()
     """A sentence for each thing that is doubtful of the start."""
 
-    def on(self, dataset: Dataset) -> FinishSettings:
-        """Return the settings for other images, such as those without the test part."""
-        given = self.given and dataclasses.replace(self.given, dataset=dataset)
-        return dataclasses.replace(self, dataset=dataset, given=given)
+    def of(self, start: int) -> FinishSettings:
+        """Return the settings of a design, made of the network ``start`` of those given, if any."""
+        if not self.given:
+            return self
+        own = self.given[start]
+        return dataclasses.replace(self, given=(own,), dataset=own.dataset)
+
+    @property
+    def blind(self) -> FinishSettings:
+        """The settings without the test part, which nothing that decides between networks sees."""
+        nothing = np.empty(0, dtype=np.int64)
+        datasets = {id(one): one for one in (self.dataset, *(one.dataset for one in self.given))}
+        without = {
+            key: dataclasses.replace(one, test=one.test.take(nothing))
+            for key, one in datasets.items()
+        }  # once each, so that networks that share their data do so in other processes, too
+        given = (dataclasses.replace(one, dataset=without[id(one.dataset)]) for one in self.given)
+        return dataclasses.replace(self, dataset=without[id(self.dataset)], given=tuple(given))
+
+    def keeping(self, accuracy: float, whose: str) -> FinishSettings:
+        """Return the settings by which ``settings.keep_accuracy`` may be lost of an accuracy.
+
+        accuracy: on all validation images, 0..1; whose: words for the network that has it.
+        """
+        least = max(accuracy - (self.settings.keep_accuracy or 0.0), 0.0)
+        kept = (
+            f"{whose} has {100 * accuracy:.2f} % on the validation images: designs with "
+            f"{100 * least:.2f} % or more are accepted"
+        )
+        return dataclasses.replace(self, notes=(*self.notes, kept), least_accuracy=least)
 
     @property
     def epochs(self) -> int | None:
         """Epochs of each full training; None: chosen by the size of the data set."""
-        return self.settings.epochs if self.given is None else self.settings.finetune
+        return self.settings.finetune if self.given else self.settings.epochs
 
     @property
     def trains(self) -> bool:
         """False where a network that is given keeps its weights but for their bits."""
-        return self.given is None or self.epochs != 0
+        return not self.given or self.epochs != 0
 
     def rule(self, *, fully: bool) -> Rule:
         """Return the rule of choice for accuracies of full trainings, or of short ones."""

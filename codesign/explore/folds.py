@@ -95,9 +95,7 @@ def settled(
     for one in every:
         heard((one.name, 0, settings_of(one.task, wanted).epochs, 0.0))
     missing = [one for one in every if not _file(one, wanted).exists()]
-    nothing = wanted.dataset.test.take(np.empty(0, dtype=np.int64))
-    blind = wanted.on(dataclasses.replace(wanted.dataset, test=nothing))
-    work = functools.partial(_train, wanted=blind)
+    work = functools.partial(_train, wanted=wanted.blind)
     if wanted.settings.jobs == 1:
         for one in missing:
             work(one, heard)

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,9 +22,11 @@ from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import SearchFolder, stored_identity
-from codesign.explore.given import reading
+from codesign.explore.given import folders, reading
 from codesign.explore.given.changes import layer_changes
+from codesign.explore.given.folders import LeftOut, Member
 from codesign.explore.given.hot_start import HotStart
+from codesign.explore.given.zoo import Zoo
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
@@ -56,6 +58,9 @@ from codesign.tools import caches
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
 from models.files import json_io
+
+Given = Subject | tuple[Sequence[Member], Sequence[LeftOut]] | None
+"""What a search starts from: a network, those of a zoo and what is left out of it, or none."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def explore(
         yosys.find()
         verification.check_tools()
         model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
-        given, dataset = _data(settings, progress)
+        given, dataset = _data(settings, progress, warn)
         caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings = dataclasses.replace(settings, training=settings.training.settled(dataset))
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
@@ -114,6 +119,10 @@ def explore(
             area_confidence=settings.area_confidence,
             goals=settings.goals,
         )
+        if isinstance(approach, Zoo):
+            read = len(approach.left_out)
+            approach, problem = approach.within(problem, settings)
+            _tell_left_out(approach.left_out[read:], warn)
         stored = stored_settings(settings.place) if settings.storage else None
         identity = folder.open(settings, settings.identity(space.declared(), dataset))
         if stored is not None:
@@ -124,13 +133,14 @@ def explore(
             )
         except InfeasibleError as error:
             told = {"status": 3, "problem": str(error), "reasons": error.to_list(), **error.details}
+            told |= _zoo(approach)
             if folder.claimed:
                 json_io.write(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
             else:
                 warn(f"{settings.out} keeps the search that it holds")
             raise
         except (YosysError, SimulationError) as error:
-            told = {"status": 1, "problem": str(error)}
+            told = {"status": 1, "problem": str(error), **_zoo(approach)}
             json_io.write(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
             raise
         json_io.write(settings.out / SUMMARY, result.summary)
@@ -153,12 +163,18 @@ def earlier_sources(settings: ExploreSettings, dataset: Dataset) -> list[Source]
     return earlier.sources(journals, settings.dataset, dataset.sha256)
 
 
-def _data(settings: ExploreSettings, progress: Progress) -> tuple[Subject | None, Dataset]:
-    """Return the network that the search starts from, if any, and the data set."""
+def _data(
+    settings: ExploreSettings, progress: Progress, warn: Callable[[str], None]
+) -> tuple[Given, Dataset]:
+    """Return the network or networks that the search starts from, if any, and the data set."""
 
     def told(done: int, total: int) -> None:
         progress("reading images", done, total, "")
 
+    if settings.zoo:
+        members, left_out = folders.read_all(settings, told)
+        _tell_left_out(left_out, warn)
+        return (members, left_out), members[0].given.dataset
     if settings.network is not None:
         given = reading.read(settings, told)
         return given, given.dataset
@@ -166,11 +182,11 @@ def _data(settings: ExploreSettings, progress: Progress) -> tuple[Subject | None
 
 
 def _approach(
-    settings: ExploreSettings, dataset: Dataset, start: Subject | None, progress: Progress
+    settings: ExploreSettings, dataset: Dataset, start: Given, progress: Progress
 ) -> tuple[Approach, Genome]:
     """Return how networks are judged, and the space that they are chosen from.
 
-    start: the network that the search starts from; None: networks are trained from scratch.
+    start: what the search starts from; None: networks are trained from scratch.
     Raises UserError and DatasetError for a bad space file, network or earlier search.
     """
     declaration = _declaration(settings, dataset)
@@ -180,8 +196,21 @@ def _approach(
         space = SearchSpace(declaration, dataset.shape, dataset.classes)
         return FromScratch(how, dataset, settings.dataset, known), space
     bits = declaration.bits if settings.space else given.BITS
-    hot = HotStart.of(settings, start, progress)
-    return hot, hot.space(bits, declaration.npu)
+    if isinstance(start, Subject):
+        hot = HotStart.of(settings, start, progress)
+        return hot, hot.space(bits, declaration.npu)
+    zoo = Zoo.of(settings, *start, progress)
+    return zoo, zoo.space(bits, declaration.npu)
+
+
+def _tell_left_out(left_out: Sequence[LeftOut], warn: Callable[[str], None]) -> None:
+    for one in left_out:
+        warn(f"{one.path} is left out of the zoo: {one.reason}")
+
+
+def _zoo(approach: Approach, finished: FinishedDesign | None = None) -> dict[str, Any]:
+    """Return what summary.json has of a zoo: nothing of other searches."""
+    return {"zoo": approach.summary(finished)} if isinstance(approach, Zoo) else {}
 
 
 def _search_and_finish(
@@ -222,7 +251,7 @@ def _search_and_finish(
         if settings.time_limit_s is not None:
             left_s = settings.time_limit_s - (time.monotonic() - start)
         wanted = FinishSettings(settings, dataset, search.approach.how, left_s, notes=search.notes)
-        if isinstance(approach, HotStart):
+        if isinstance(approach, HotStart | Zoo):
             wanted = approach.finishing(wanted)
         finished = finishing.finish(problem, trained, wanted, pool, progress, clock)
     candidates = shown_candidates(
@@ -233,8 +262,10 @@ def _search_and_finish(
         page = write_report(finished, wanted, candidates)
     told = full_summary(settings, finished, page, start)
     summary = {**told, "front": front(candidates), "search": search.inner.summary()}
-    if wanted.given is not None and finished.estimate is not None:
-        graph = wanted.given.network.graph
+    summary |= _zoo(approach, finished)
+    if wanted.given and finished.option is not None and finished.estimate is not None:
+        start = finished.problem.space.start(finished.option.candidate)
+        graph = wanted.given[start].network.graph
         summary["layers"] = layer_changes(graph, finished.estimate.plan)
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 

@@ -160,7 +160,7 @@ class Search:
         images = self.approach.how.validation_images
         rule = Rule(images, wanted.prefer, wanted.min_accuracy, wanted.boo_within)
         last = wanted.networks - len(trained) <= ROUND
-        if not trained or not last or wanted.network is not None or not rule.takes_equals:
+        if not trained or not last or wanted.starts or not rule.takes_equals:
             return None
         return functools.partial(rule.chances, best=max(one.accuracy for one in trained))
 

@@ -34,7 +34,7 @@ _LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetun
 their default."""
 _LATER_LIMITS = ("max_bit_operations", "max_lut_us")
 """Limits that budgets of searches before them did not have: left out where there is none."""
-_INDIFFERENT = ("space", "network", "jobs", "resume", "warm_start")
+_INDIFFERENT = ("space", "network", "zoo", "jobs", "resume", "warm_start")
 """Shared settings that do not decide the result; the space, the network and earlier runs do by
 their content, not by their name."""
 
@@ -91,20 +91,27 @@ class ExploreSettings(SearchSettings):
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
         if not set(self.moves.split(",")) <= set(MOVES):
             raise UserError(f"moves must be of {', '.join(MOVES)}, not {quoted(self.moves)}")
-        if self.network is None and self.keep_accuracy is not None:
+        if self.network is not None and self.zoo:
+            raise UserError("give network or zoo, not both: a zoo may hold the network, too")
+        if not self.starts and self.keep_accuracy is not None:
             raise UserError("keep_accuracy needs the network whose accuracy it speaks of")
         if self.min_accuracy is not None and self.keep_accuracy is not None:
             raise UserError("give min_accuracy or keep_accuracy, not both")
         scratch = (self.warm_start, self.epochs, self.boo, self.folds > 1)
-        if self.network is not None and any(scratch):
+        if self.starts and any(scratch):
             raise UserError(
                 "warm_start, epochs, boo and folds are for networks that are trained from scratch; "
-                "with a network there is finetune"
+                "with a network or a zoo there is finetune"
             )
         check_prefix(self.prefix)
         _ = self.place  # raises UserError for a bad storage or study
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
+
+    @property
+    def starts(self) -> bool:
+        """True if the search starts from one or more networks with weights."""
+        return self.network is not None or bool(self.zoo)
 
     @property
     def family(self) -> str:

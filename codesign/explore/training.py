@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from codesign.build import floating, pipeline
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
@@ -47,6 +45,8 @@ class FullTraining:
     """None: chosen by the size of the data set; 0: the network stays as its trial left it."""
     threads: int | None
     """Threads of torch; None: as the recipe of the image size has it."""
+    start: int = 0
+    """Which of the networks that are given it is made of (``Genome.start``)."""
 
 
 def train_all(
@@ -72,8 +72,7 @@ def train_all(
         epochs = 0 if task.epochs == 0 else settings_of(task, wanted).epochs
         heard((task.design.name, 0, epochs, 0.0))
     # Training decides between networks, so it must not see the test images at all.
-    nothing = wanted.dataset.test.take(np.empty(0, dtype=np.int64))
-    blind = wanted.on(dataclasses.replace(wanted.dataset, test=nothing))
+    blind = wanted.blind
     by_name = {task.design.name: task for task in tasks}
     if wanted.settings.jobs == 1 or len(tasks) < 2:
         for task in tasks:
@@ -95,6 +94,7 @@ def train(
     Weights and checkpoint are kept in the folder ``wanted.training``. Raises InfeasibleError if the
     NPU cannot run the network, and ModelError.
     """
+    wanted = wanted.of(task.start)
     path = weights_file(task.design, wanted)
     trained = load(task.design, wanted) if path.exists() else _trained(task, tell, wanted)
     if not path.exists():
@@ -126,10 +126,10 @@ def _trained(
     def progress(done: int, epochs: int, loss: float, accuracy: float, left_s: float) -> None:
         tell((name, done, epochs, accuracy))
 
-    if wanted.given is not None:
+    if wanted.given:
         assert task.epochs is not None
         trained = floating.finetune(
-            wanted.given, task.design, _short_network(task, wanted), task.epochs, checkpoint,
+            wanted.given[0], task.design, _short_network(task, wanted), task.epochs, checkpoint,
             progress, task.threads,
         )  # fmt: skip
     else:
@@ -174,7 +174,7 @@ def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     kept, design = short_weights(wanted.settings.out, task.key), task.design
-    if kept.exists() or wanted.given is not None:
+    if kept.exists() or wanted.given:
         found = TrainedNetwork.load(kept)
         # The same network under the name that the search gave it.
         return TrainedNetwork(design.network, design.quantisation, found.network, found.history)

@@ -135,8 +135,8 @@ def _training(
     """Return the study's space, its data on this machine, and trials without a time limit."""
     if WEIGHTS_SHA256 in settings["space"]:
         raise UserError(
-            f"{wanted.place}: this search starts from a network (explore --network), whose weights "
-            "only its own process has; its trials take seconds, and no worker is needed"
+            f"{wanted.place}: this search starts from a network (explore --network, --zoo), whose "
+            "weights only its own process has; its trials take seconds, and no worker is needed"
         )
     resize = settings.get("resize")
     name = wanted.dataset or settings["dataset"]

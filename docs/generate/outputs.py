@@ -99,9 +99,11 @@ SUMMARY: Mapping[str, str] = {
     "front": "designs on the Pareto front and the chosen one, the most accurate first: `label`, "
     "`key` of the network, validation `accuracy`, `trained_fully` (false: it is that of the short "
     "training), estimated `images_per_second`, `luts` and `brams`, `chosen`",
-    "layers": "of a search with a `network`, one object for each layer of the design: `name`, "
-    "`channels` of the `of_channels` that the network had, `weight_bits`, `activation_bits`, "
-    "`sparsity`, `cycles`, and what it is `bound` by",
+    "zoo": "of a search with a `zoo`: `networks` that were searched, each with `name`, `path` and "
+    "`trials`; `left_out`, each with `path` and `reason`; name of the `chosen` one",
+    "layers": "of a search with a `network` or a `zoo`, one object for each layer of the design: "
+    "`name`, `channels` of the `of_channels` that the network had, `weight_bits`, "
+    "`activation_bits`, `sparsity`, `cycles`, and what it is `bound` by",
     "search": "`strategy`; `evaluations`, designs that were estimated; `feasible_share` of the "
     "`sampled` ones, drawn uniformly, that is within the budget and may be 0, and "
     "`feasible_share_interval`, the ends of its 95 % interval (Wilson); `space_size`, all "

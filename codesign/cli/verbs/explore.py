@@ -26,7 +26,8 @@ synthesised, built and verified in simulation. Validation accuracies within one
 standard error of their difference count as equal; among equals, the highest
 throughput wins, then fewest LUTs, then fewest block RAMs (--prefer).
 
-With --network the network is given, and its bits and the NPU are searched.
+With --network the network is given, and its bits and the NPU are searched; with
+--zoo several are given, and one of them is chosen, too.
 
 Input:   a budget (--lut-budget, --device or both) and a data set.
 Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
@@ -47,6 +48,7 @@ EXAMPLES = """\
   codesign explore --lut-budget 30000 --dataset fashion-mnist --data-dir ~/data --time-limit 60
   codesign explore --lut-budget 30000 --boo 2 --boo-within 0.5    # prefer weights with few bits set
   codesign explore --network resnet8/ --lut-budget 15000 --dataset cifar10.zip --keep-accuracy 1
+  codesign explore --zoo networks/ --lut-budget 15000 --dataset cifar10.zip
   codesign explore --config search.yaml --resume"""
 _EXPECTED_S = {"search": 120.0, "synthesis": 90.0, "verification": 60.0}
 """Usual seconds, by name, of the stages that report no steps, or none for long."""

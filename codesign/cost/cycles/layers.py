@@ -11,6 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class LayerTable:
     """Positions per row that only fill the line of recently read columns (history)."""
 
     @classmethod
-    def empty(cls, networks: int, slots: int) -> LayerTable:
+    def empty(cls, networks: int, slots: int) -> Self:
         """Return a table of zeros: no active layer."""
         shape = (networks, slots)
         return cls(**{f.name: np.zeros(shape, np.int64) for f in dataclasses.fields(cls)})
@@ -112,9 +113,9 @@ class LayerTable:
     def __len__(self) -> int:
         return len(self.active)
 
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> LayerTable:
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Self:
         """Return the table of the chosen networks, by row numbers, a mask or a slice of rows."""
-        return LayerTable(
+        return type(self)(
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
         )
 

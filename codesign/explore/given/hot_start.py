@@ -20,7 +20,6 @@ from codesign.explore.telling.reasons import nothing_fits
 from codesign.search.accuracy import measuring
 from codesign.search.accuracy.quantising import Quantiser, Quantising
 from codesign.search.accuracy.sensitivity import Losses, SensitivityBelief, log_odds
-from codesign.search.crew import Evaluation
 from codesign.search.engine import InnerSearch, Score
 from codesign.search.problem import Evaluated
 from codesign.search.refining import refine
@@ -82,20 +81,23 @@ class HotStart:
 
         Kernel columns that depthwise layers compute at once are a choice where there are any.
         """
-        network = self.given.network
-        if any(
-            isinstance(one.spec, Conv2d) and one.spec.groups > 1 for one in network.graph.layers
-        ):
-            npu = dataclasses.replace(npu, depthwise_taps=DEPTHWISE_TAPS)
+        network, npu = self.given.network, self.npu(npu)
         if "bits" not in self.moves:
             widest = (measuring.WIDEST,)
             bits = BitChoices(widest, widest, widest, bits.sparsity)
         if "zeros" not in self.moves:
             bits = dataclasses.replace(bits, sparsity=(DENSE,))
         return NetworkSpace(
-            network.graph, _sha256(network), npu, bits, self.given.zero_point,
+            network.graph, weights_sha256(network), npu, bits, self.given.zero_point,
             self.cutter.order if self.cutter else {},
         )  # fmt: skip
+
+    def npu(self, npu: NpuChoices) -> NpuChoices:
+        """Return choices of the NPU, to which the kernel columns of depthwise layers belong."""
+        layers = self.given.network.graph.layers
+        if any(isinstance(one.spec, Conv2d) and one.spec.groups > 1 for one in layers):
+            return dataclasses.replace(npu, depthwise_taps=DEPTHWISE_TAPS)
+        return npu
 
     def with_effort(self, effort: int) -> HotStart:
         """Return the approach as it is: its trials train little, whatever the time."""
@@ -108,20 +110,23 @@ class HotStart:
         """
         space = inner.problem.space
         assert isinstance(space, NetworkSpace)
-        found = inner.run(lambda layers: layers.weight_bits.sum(axis=1) * 1.0, FIRST_EVALUATIONS)
-        if not found.feasible.any():
+        if not fits(inner):
             raise nothing_fits(inner)
-        store = open_store()
-        noted = store.noted(MEASURED)
+        return self.measured(space, open_store())
+
+    def measured(self, space: NetworkSpace, store: TrialStore, name: str = "") -> SensitivityBelief:
+        """Return what each change costs, as it is noted in the study, or is measured and noted.
+
+        name: of the network, if it is one of several.
+        """
+        mark = f"{MEASURED} {name}".rstrip()
+        noted: dict[str, Any] | None = store.noted(mark)
         if noted is None:
             noted = measuring.measure(
                 space, self.given.network, self.cutter, self.how.subset(self.given.dataset),
-                lambda done, total: self.progress("sensitivity", done, total, ""),
+                lambda done, total: self.progress("sensitivity", done, total, name),
             )  # fmt: skip
-            store.note(MEASURED, noted)
-        return self._believed(space, noted)
-
-    def _believed(self, space: NetworkSpace, noted: dict[str, Any]) -> SensitivityBelief:
+            store.note(mark, noted)
         images = self.how.validation_images
         base = float(log_odds(np.array(noted["accuracy"]), images))
         return SensitivityBelief(base, Losses.of_genes(space, noted["costs"]), images)
@@ -132,7 +137,7 @@ class HotStart:
         """Return ``pool`` with the designs that ``refine`` finds near its front."""
         return refine(inner, score, REFINING, self.prefer, first=first)
 
-    def trainer(self, space: Genome, dataset: Dataset, keep: Keep) -> Evaluation:
+    def trainer(self, space: Genome, dataset: Dataset, keep: Keep) -> Quantiser:
         """Return the trial: quantisation after training, and a little fine-tuning."""
         assert isinstance(space, NetworkSpace)
         return Quantiser(space, self.given.network, self.cutter, dataset, self.how, keep)
@@ -143,24 +148,34 @@ class HotStart:
         The accuracy that a design may lose is taken from that of the float network on all
         validation images.
         """
-        given, lost, notes = self.given, wanted.settings.keep_accuracy, self.given.notes
-        if self.cutter:
-            images = self.how.calibration_images
-            notes = (*notes, f"which channels go first was found on {images} training images")
-        if lost is None:
-            return dataclasses.replace(wanted, given=given, notes=notes)
-        accuracy = measuring.float_accuracy(
-            given.network, given.zero_point, wanted.dataset.validation
-        )
-        least = max(accuracy - lost, 0.0)
-        kept = (
-            f"the float network has {100 * accuracy:.2f} % on the validation images: designs with "
-            f"{100 * least:.2f} % or more are accepted"
-        )
-        return dataclasses.replace(wanted, given=given, notes=(*notes, kept), least_accuracy=least)
+        found = dataclasses.replace(wanted, given=(self.given,), notes=self.notes)
+        if wanted.settings.keep_accuracy is None:
+            return found
+        return found.keeping(self.float_accuracy(), "the float network")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each thing that is doubtful of the start."""
+        if self.cutter is None:
+            return self.given.notes
+        images = self.how.calibration_images
+        cut = f"which channels go first was found on {images} training images"
+        return (*self.given.notes, cut)
+
+    def float_accuracy(self) -> float:
+        """Return the accuracy (0..1) of the float network on all validation images."""
+        given = self.given
+        return measuring.float_accuracy(given.network, given.zero_point, given.dataset.validation)
 
 
-def _sha256(network: FloatNetwork) -> str:
+def fits(inner: InnerSearch) -> bool:
+    """Return True if a search on estimates, which has only drawn its samples, finds a design."""
+    found = inner.run(lambda layers: layers.weight_bits.sum(axis=1) * 1.0, FIRST_EVALUATIONS)
+    return bool(found.feasible.any())
+
+
+def weights_sha256(network: FloatNetwork) -> str:
+    """Return a hash of a network's layers and weights."""
     text = json.dumps([graph_items(network.graph), sorted(network.ceilings.items())], default=list)
     found = hashlib.sha256(text.encode())
     for name, values in sorted(network.weights.items()):

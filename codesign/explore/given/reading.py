@@ -7,6 +7,7 @@ from pathlib import Path
 
 from codesign.build import floating, imported, pipeline
 from codesign.build.floating import Subject
+from codesign.build.manifest import MANIFEST
 from codesign.explore.replacing import SUMMARY, TRAINING
 from codesign.explore.settings import ExploreSettings
 from codesign.results import UserError
@@ -38,6 +39,12 @@ def read(settings: ExploreSettings, progress: Callable[[int, int], None]) -> Sub
     for split in (found.dataset.train, found.dataset.validation):
         check_images(found.network.graph, split.images)
     return found
+
+
+def is_network(path: Path) -> bool:
+    """Return True if ``read`` takes ``path`` for one network, whatever is wrong with it."""
+    own = path.is_file() or any((path / name).is_file() for name in (SUMMARY, MANIFEST))
+    return own or imported.is_network(path)
 
 
 def _imported(
@@ -94,7 +101,7 @@ def _weights_file(path: Path) -> Path | None:
         if not isinstance(design, str):
             raise UserError(f"{quoted(str(path))} is a search that has built no design")
         name = Path(design).parent.name
-    elif (path / "manifest.json").is_file():
+    elif (path / MANIFEST).is_file():
         run = path.resolve().parent.parent
         name = path.resolve().name
     else:

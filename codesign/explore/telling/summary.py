@@ -40,6 +40,7 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "synthesised": {},
         "front": [],
         "layers": [],
+        "zoo": {},
         "folds": {},
         "search": {},
         "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},

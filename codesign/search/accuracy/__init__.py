@@ -3,7 +3,7 @@
 short_training (proxy training of a few epochs), features and predictor (Gaussian process),
 transfer (the predictor of a search, which knows other trainings), earlier (reads these),
 quantising (trials of a network that exists, without training), measuring and sensitivity
-(what its bits cost, and the predictor from that),
+(what its bits cost, and the predictor from that), zoo (both for several networks),
 acquisition (what to train next), supernet (weight sharing), one_bits (prediction of the 1-bits of
 the weights), study and study_data (the shipped tables), evaluation (rank correlation and
 calibration of the predictors).
@@ -24,4 +24,5 @@ __all__ = [
     "study_data",
     "supernet",
     "transfer",
+    "zoo",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codesign.search.accuracy.short_training import candidate_of, drawn
+from codesign.search.pareto import Ints
 from codesign.search.space.given import NetworkSpace
 from codesign.search.trials import Proposal
 from models.data.datasets import Dataset
@@ -105,16 +106,22 @@ class Quantiser:
     """Network's key -> file for its quantised weights."""
 
     def __call__(self, proposal: Proposal) -> dict[str, Any]:
-        """Quantise the network; return its accuracy, one-bits and the time it took.
+        """Quantise the network of a proposal, as ``tried`` does.
 
         Raises UserError for a proposal that is damaged, or of another space or other settings.
+        """
+        return self.tried(candidate_of(proposal, self.space, self.how), proposal.key)
+
+    def tried(self, candidate: Ints, key: str) -> dict[str, Any]:
+        """Quantise the network of a candidate, shape (genes,), whose weights are kept by ``key``.
+
+        Returns its accuracy, one-bits and the time it took, as attributes of a trial.
         """
         from models.calibration.calibrating import calibrate  # torch takes seconds to import
         from models.integer.lower import lower
 
         network, how = self.network, self.how
 
-        candidate = candidate_of(proposal, self.space, self.how)
         _, quantisation = self.space.network(candidate)
         scale_bits = int(self.space.integers(candidate[None], "scale_bits")[0])
         start = time.monotonic()
@@ -127,7 +134,7 @@ class Quantiser:
             found = self._tuned(found, scale_bits)
         accuracy = found.evaluate(self.dataset.validation)
         seconds = time.monotonic() - start
-        if (path := self.keep(proposal.key)) is not None:
+        if (path := self.keep(key)) is not None:
             found.save(path)
         _, integer = lower(found, scale_bits)
         return {

@@ -38,8 +38,8 @@ Ints = NDArray[np.int64]
 class Genome(abc.ABC):
     """Search space as strategies, cost models and stores see it: genes, and what they stand for.
 
-    Base of SearchSpace, whose genes build a network, and of NetworkSpace, whose genes give bits to
-    the layers of one that exists.
+    Base of SearchSpace, whose genes build a network, of NetworkSpace, whose genes give bits to the
+    layers of one that exists, and of ZooSpace, whose genes choose one of those.
 
     >>> from codesign.search.space.declaration import load_declaration
     >>> from codesign.search.space.encoding import SearchSpace
@@ -113,6 +113,13 @@ class Genome(abc.ABC):
     def network(self, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
         """Return the network graph of one candidate, shape (genes,), and its quantisation."""
 
+    def start(self, candidate: Ints) -> int:
+        """Return which of several networks that are given a candidate, shape (genes,), is made of.
+
+        0 where there is one, or none.
+        """
+        return 0
+
     @cached_property
     def index(self) -> Mapping[str, int]:
         """Parameter name -> index of its gene."""
@@ -173,7 +180,7 @@ class Genome(abc.ABC):
         kinds: dict[str, list[int]] = {}
         for gene, parameter in enumerate(self.parameters):
             stem = graphs.stem(parameter.name)
-            kind = "activation_bits" if parameter.name == "input_bits" else stem
+            kind = "activation_bits" if stem == "input_bits" else stem
             kinds.setdefault(kind, []).append(gene)
         several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
         of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity", "dense")

@@ -12,11 +12,14 @@ from models.data import datasets
 from tests.models.importing.onnx_models import model, node, write
 
 
-def digits_onnx(path: Path, epochs: int = 12) -> Path:
-    """Write a convolution, a max pooling, a convolution and a linear layer; about 95 % right."""
+def digits_onnx(path: Path, epochs: int = 12, offset: float = 0.0) -> Path:
+    """Write a convolution, a max pooling, a convolution and a linear layer; about 95 % right.
+
+    offset: added to all pixels.
+    """
     data = datasets.load("digits")
     low, high = data.input_range.low[0], data.input_range.high[0]
-    images = torch.from_numpy(data.train.images).float() / 255 * (high - low) + low
+    images = torch.from_numpy(data.train.images).float() / 255 * (high - low) + low + offset
     labels = torch.from_numpy(data.train.labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
