@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from codesign.search.pareto import Ints
 from codesign.search.space.genome import Genome, network_key
-from codesign.search.space.rules import Choice
+from codesign.search.space.parameters import Choice
 from rtl_gen.config import NpuConfig
 
 

@@ -1,11 +1,11 @@
 """Search spaces: declared in YAML, encoded as integer genes, decoded to designs.
 
 declaration (YAML files), accumulators (widths that training keeps to), blocks (what stages are
-made of), rules (combinations that it forbids or requires), genome and parameters (genes of any
-space), stages (genes of a declaration), encoding (the search space of these), given (the search
-space of a network that exists), zoo (that of several of them), topology (genes to a network graph),
-tables, chains and chain_layers (genes to layer tables, for batches), candidates (genes to NPUs and
-designs), graphs (genes to graphs of parameters, for strategies), presets/ (shipped spaces).
+made of), genome and parameters (genes of any space, and rules for them), stages (genes of a
+declaration), encoding (the search space of these), given (the search space of a network that
+exists), zoo (that of several of them), topology (genes to a network graph), tables, chains and
+chain_layers (genes to layer tables, for batches), candidates (genes to NPUs and designs), graphs
+(genes to graphs of parameters, for strategies), presets/ (shipped spaces).
 """
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "graphs",
     "parameters",
     "presets",
-    "rules",
     "stages",
     "tables",
     "topology",

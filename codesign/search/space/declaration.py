@@ -9,7 +9,7 @@ from pathlib import Path
 
 from codesign.results import UserError
 from codesign.search.space.blocks import BLOCKS, GHOST, PLAIN, RESIDUALS, STACK
-from codesign.search.space.rules import Choice, Combination, Requirement
+from codesign.search.space.parameters import Choice, Combination, Requirement
 from models.files import yaml_io
 from models.files.nodes import build
 from models.files.reading import quoted

@@ -21,10 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.search.space import graphs, rules
+from codesign.search.space import graphs
 from codesign.search.space.declaration import DENSE, NpuChoices
-from codesign.search.space.parameters import Floats32, Parameter, conditions
-from codesign.search.space.rules import Choice, Combination, Requirement
+from codesign.search.space.parameters import (
+    Choice,
+    Combination,
+    Floats32,
+    Parameter,
+    Requirement,
+    broken,
+    conditions,
+)
 from codesign.search.strategies import Genes, Graphs
 from rtl_gen.parameters import SPARSITIES
 
@@ -239,7 +246,7 @@ class Genome(abc.ABC):
 
         Raises UserError for a rule about what the space does not have.
         """
-        return rules.broken(self, candidates, self.forbid, self.require)
+        return broken(self, candidates, self.forbid, self.require)
 
     def patterns(self, candidates: Ints) -> Ints:
         """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,).

@@ -14,8 +14,7 @@ from codesign.cost.cycles.layers import LayerTable
 from codesign.results import UserError
 from codesign.search.space.declaration import ACCUMULATOR, DENSE, BitChoices, NpuChoices
 from codesign.search.space.genome import Genome, Ints, bits_label
-from codesign.search.space.parameters import Parameter
-from codesign.search.space.rules import Choice
+from codesign.search.space.parameters import Choice, Parameter
 from models.graph.channels import Channel, channel_map, without
 from models.graph.layers import Concat, Input
 from models.graph.network import NetworkGraph

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.search.pareto import Ints
-from codesign.search.space.rules import Choice
+from codesign.search.space.parameters import Choice
 from codesign.search.strategies import Graphs
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from codesign.search.space.blocks import EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
 from codesign.search.space.declaration import ACCUMULATOR, DENSE, NpuChoices, SpaceDeclaration
 from codesign.search.space.genome import Genome, Ints, bits_label
-from codesign.search.space.parameters import Parameter
-from codesign.search.space.rules import Choice, Combination, Requirement
+from codesign.search.space.parameters import Choice, Combination, Parameter, Requirement
 from rtl_gen.parameters import SPARSITIES
 
 

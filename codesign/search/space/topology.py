@@ -11,7 +11,7 @@ import dataclasses
 from codesign.search.space.blocks import CHEAP_KERNEL, EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
 from codesign.search.space.declaration import DENSE, STEM, STRIDE
 from codesign.search.space.genome import Ints, network_key
-from codesign.search.space.rules import Choice
+from codesign.search.space.parameters import Choice
 from codesign.search.space.stages import StageGenes
 from models.graph.layers import Add, Concat, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph

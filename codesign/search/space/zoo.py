@@ -15,8 +15,7 @@ from codesign.search.space.declaration import NpuChoices
 from codesign.search.space.genome import Genome, Ints
 from codesign.search.space.given import CHANNELS, WEIGHTS_SHA256, NetworkSpace
 from codesign.search.space.graphs import stem
-from codesign.search.space.parameters import Parameter
-from codesign.search.space.rules import Choice
+from codesign.search.space.parameters import Choice, Parameter
 from models.graph.network import NetworkGraph
 from models.quantisation.plan import Quantisation
 

@@ -15,7 +15,7 @@ from codesign.results import UserError
 from codesign.search.space.declaration import load_declaration, shipped_name
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.genome import network_key
-from codesign.search.space.rules import Requirement
+from codesign.search.space.parameters import Requirement
 from codesign.search.space.topology import network
 from models.errors import YamlError
 from models.graph.verifier import verify
