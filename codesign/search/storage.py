@@ -9,10 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy
@@ -38,6 +40,8 @@ LOCK_SECONDS = 5
 """Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
 BUSY_SECONDS = 60
 """Longest wait for a file of SQLite that others write to."""
+RETRIES_S = (0.1, 0.4, 1.0)
+"""Waits before a database is tried again."""
 MAX_BYTES = 256 << 20
 """Size of the largest journal."""
 _START = b'{"op_code":'
@@ -210,16 +214,23 @@ def _database(url: URL) -> BaseStorage:
         _check_tables(url)
     options = {"connect_args": {"timeout": BUSY_SECONDS}} if local else {"pool_pre_ping": True}
     text = url.render_as_string(hide_password=False)
-    try:
-        found = RDBStorage(text, options)
-    except (SQLAlchemyError, OptunaError):
-        found = RDBStorage(text, options)  # another process has created the tables meanwhile
+    found = _with_tables(text, options)
     if local:
         # Otherwise two processes may both read that a trial waits before one of them takes it.
         sqlalchemy.event.listen(found.engine, "connect", _manual_transactions)
         sqlalchemy.event.listen(found.engine, "begin", _write_at_once)
         found.engine.dispose()
     return _CachedStorage(found)
+
+
+def _with_tables(text: str, options: dict[str, Any]) -> RDBStorage:
+    """Return Optuna's storage, tried again a few times: others may be creating its tables, too."""
+    for wait_s in RETRIES_S:
+        try:
+            return RDBStorage(text, options)
+        except (SQLAlchemyError, OptunaError):
+            time.sleep(wait_s)
+    return RDBStorage(text, options)
 
 
 def _check_tables(url: URL) -> None:
