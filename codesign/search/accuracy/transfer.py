@@ -69,7 +69,7 @@ class Source:
 
 
 class _Size(NamedTuple):
-    """How large n networks are beside an average one of their source."""
+    """Size of n networks beside an average one of their source."""
 
     capacity: Floats
     """Shape (n,)."""

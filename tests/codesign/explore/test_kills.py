@@ -73,11 +73,12 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
     left = [path for path in temporary.iterdir() if not path.name.startswith("codesign-")]
     assert left == [], "only what the next run finds and removes"
     if how is signal.SIGINT:
-        assert search.returncode == 130
+        assert search.returncode == 130, said
         resume = shlex.join(["codesign", *command, "--resume"])
         last = f"codesign: interrupted; resume with: {resume}"
         lines = said.splitlines()  # a slow machine reports progress between these
-        assert (lines[0], lines[-1]) == ("codesign: search: started", last)
+        assert "codesign: search: started" in lines
+        assert lines[-1] == last
     before = trials(out)
     assert 2 <= len(before) < NETWORKS
     monkeypatch.setattr(finishing, "finish", _stop)
