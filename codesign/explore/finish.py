@@ -175,12 +175,13 @@ class _Finish:
         if not planned:
             return []
         plan = planning.plan(planned, self.wanted)
+        self.wanted = self.wanted.lasting(plan.epochs)
         self.done.notes = (*self.wanted.notes, *plan.notes)
         threads = 1 if plan.networks > 1 else None
         return [
             FullTraining(
                 network_key(problem.space, one.candidate),
-                design,
+                dataclasses.replace(design, training=self.wanted.settings.training),
                 one,
                 plan.epochs,
                 threads,

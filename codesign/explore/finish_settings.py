@@ -66,6 +66,24 @@ class FinishSettings:
         )
         return dataclasses.replace(self, notes=(*self.notes, kept), least_accuracy=least)
 
+    def lasting(self, epochs: int | None) -> FinishSettings:
+        """Return the settings for full trainings of so many epochs, with what long ones change.
+
+        epochs: None: chosen by the size of the data set, which is never long.
+        """
+        choices = self.settings.training
+        if self.given or epochs is None or choices.lasting(self.dataset, epochs) == choices:
+            return self
+        choices = choices.lasting(self.dataset, epochs)
+        changed = choices.augmentation(self.dataset).describe()
+        said = (
+            f"{epochs} epochs are many for this data set: full trainings decay weights by "
+            f"{choices.weight_decay:g} and smooth labels by {choices.label_smoothing:g}; images: "
+            f"{changed}; the block `training` of a search file says otherwise"
+        )
+        settings = dataclasses.replace(self.settings, training=choices)
+        return dataclasses.replace(self, settings=settings, notes=(*self.notes, said))
+
     @property
     def epochs(self) -> int | None:
         """Epochs of each full training; None: chosen by the size of the data set."""

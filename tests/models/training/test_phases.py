@@ -22,7 +22,7 @@ from models.integer import reference
 from models.integer.lower import lower
 from models.quantisation.blocks import BlockShape, Pruning
 from models.quantisation.plan import Quantisation, QuantSpec
-from models.training import choices
+from models.training import recipes
 from models.training.averaging import Average
 from models.training.choices import TrainingChoices
 from models.training.loop import train
@@ -174,13 +174,26 @@ def test_a_machine_settles_bfloat16_for_all_of_a_study(few, monkeypatch, tmp_pat
     for flags, fast in (("flags: fpu avx512_bf16", True), ("flags: fpu avx2", False)):
         cpus = tmp_path / "cpuinfo"
         cpus.write_text(flags)
-        monkeypatch.setattr(choices, "_CPUINFO", cpus)
-        assert choices.fast_bfloat16() is fast
+        monkeypatch.setattr(recipes, "_CPUINFO", cpus)
+        assert recipes.fast_bfloat16() is fast
         assert TrainingChoices().settled(large).bfloat16 == (True if fast else None)
         assert TrainingChoices(bfloat16=False).settled(large).bfloat16 is False
         assert TrainingChoices().settled(few) == TrainingChoices()  # small images are not faster
-    monkeypatch.setattr(choices, "_CPUINFO", tmp_path / "none")
-    assert not choices.fast_bfloat16()
+    monkeypatch.setattr(recipes, "_CPUINFO", tmp_path / "none")
+    assert not recipes.fast_bfloat16()
+
+
+def test_a_long_training_of_large_images_decays_smooths_and_changes_them_more(few):
+    large = dataclasses.replace(few, shape=(3, 32, 24), augmentation="shift+mirror")
+    enough = -(-recipes.LONG_IMAGES // len(few.train))
+    assert TrainingChoices().lasting(large, enough - 1) == TrainingChoices()
+    found = TrainingChoices(label_smoothing=0.0).lasting(large, enough)
+    assert found == TrainingChoices(
+        shift_rows=4, shift_columns=3, cutout=6, weight_decay=0.02, label_smoothing=0.0
+    )
+    plain = TrainingChoices().lasting(dataclasses.replace(large, augmentation="mirror"), enough)
+    assert plain == TrainingChoices(weight_decay=0.02, label_smoothing=0.1)
+    assert TrainingChoices().lasting(few, enough) == TrainingChoices()  # small images
 
 
 def test_batch_norms_are_estimated_on_all_batches_alike():
