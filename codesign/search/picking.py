@@ -17,7 +17,13 @@ from scipy.special import expit
 from codesign.cost.cycles.layers import LayerTable
 from codesign.goals import preferred
 from codesign.search import engine
-from codesign.search.accuracy.acquisition import Gains, choice_gains, choose, expected_gains
+from codesign.search.accuracy.acquisition import (
+    Gains,
+    accuracy_gains,
+    choice_gains,
+    choose,
+    expected_gains,
+)
 from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.engine import Evaluated, InnerSearch
 from codesign.search.pareto import Floats, Ints
@@ -74,6 +80,7 @@ class Picker:
         """
         self._problem, self._few_ones = inner.problem, one_bits
         self._least_share, self._preferred = least_share, preferred(prefer)
+        self._fast_enough = prefer == "accuracy" and inner.problem.budget.min_throughput is not None
         self._belief = belief
         self._merits: dict[str, float] = {}
         self.learn([], np.empty(0), np.empty(0))
@@ -110,7 +117,8 @@ class Picker:
     def pick(self, pool: Evaluated, count: int, chances: Chances | None = None) -> list[int]:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks, each on one NPU.
 
-        They are those of the largest expected gain (``acquisition.choose``) in hypervolume, or with
+        They are those of the largest expected gain (``acquisition.choose``) in hypervolume, or in
+        accuracy alone where that is preferred and a floor for the rate is given, or with
         ``chances`` in the merit of the design that will be chosen, of the networks on the front of
         what accuracy may be, each kind's (Genome.kinds) by itself: its mean, and one standard
         deviation more. Before any is trained, each kind has its turn. Of all NPUs within the
@@ -131,6 +139,8 @@ class Picker:
             least = min(least, merits[fresh].min() - ROOM * np.ptp(merits[fresh]))
         reference = np.array([self._least_share * best, least])
         worth: Gains = functools.partial(expected_gains, reference=reference)
+        if self._fast_enough:
+            worth = accuracy_gains
         if chances is not None:
             worth = functools.partial(choice_gains, chances=chances)
         gains = worth(known, merits[fresh], odds[fresh], deviation[fresh])

@@ -44,14 +44,14 @@ def of_two_stages() -> SearchSpace:
     return SearchSpace(dataclasses.replace(whole, network=network), (1, 8, 8), 10)
 
 
-def picked(floor: float | None) -> tuple[Floats, Floats]:
+def picked(floor: float | None, prefer: str = "throughput") -> tuple[Floats, Floats]:
     """Return log odds and images/s of the first four picks, each (4,); the pool's best comes last.
 
     Both arrays have five numbers: those of the picks, and of the pool's most accurate network.
     """
     problem = Problem(of_two_stages(), synthetic.model(), Budget(luts=12_000, min_throughput=floor))
     inner = InnerSearch(problem, "evolution", seed=0)
-    picker = Picker(inner, _Capacity(), prefer="throughput", one_bits=False)
+    picker = Picker(inner, _Capacity(), prefer=prefer, one_bits=False)
     pool = inner.run(picker.score, 2000)
     odds = picker.score(pool.layers)
     rows = [*picker.pick(pool, 4), int(np.argmax(odds))]
@@ -66,6 +66,16 @@ def test_the_most_accurate_networks_at_a_floor_are_picked(monkeypatch: pytest.Mo
     monkeypatch.setattr(picking, "ROOM", 0.0)
     without, _ = picked(FLOOR)
     assert odds[0] > without[0]
+
+
+def test_where_accuracy_is_preferred_at_a_floor_all_picks_are_of_the_most_accurate() -> None:
+    odds, rates = picked(FLOOR, "accuracy")
+    assert (rates >= FLOOR).all()
+    front, _ = picked(FLOOR)
+    assert odds[0] == odds[4]
+    assert odds[:4].sum() > front[:4].sum()
+    free, _ = picked(None, "accuracy")
+    assert free.tolist() == picked(None)[0].tolist()  # without a floor, of the whole front
 
 
 def test_without_a_floor_there_is_no_room_below(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from codesign.search.accuracy.acquisition import (
     LEVELS,
+    accuracy_gains,
     choice_gains,
     choose,
     expected_best,
@@ -45,6 +46,18 @@ def test_the_expected_gain_is_the_mean_over_what_may_come() -> None:
     odds = mean + deviation * np.random.default_rng(1).standard_normal(4000)
     drawn = [volume(np.vstack([known, (expit(one), 3.5)])) for one in odds]
     assert gain == pytest.approx(np.mean(drawn) - volume(known), rel=0.05)
+
+
+@pytest.mark.parametrize("known", [[], [0.7, 0.85]])
+def test_the_expected_gain_in_accuracy_is_the_mean_of_what_is_above_the_best(
+    known: list[float],
+) -> None:
+    points = np.array([[one, 3.0] for one in known]).reshape(-1, 2)
+    mean, deviation = odds_of(np.array([0.86, 0.8, 0.86])), np.array([0.7, 1.0, 0.0])
+    gains = accuracy_gains(points, RATES[:3], mean, deviation)
+    best = odds_of(np.array([max(known, default=0.86)]))
+    drawn = mean + deviation * np.random.default_rng(1).standard_normal((200_000, 3))
+    assert gains == pytest.approx(np.maximum(drawn - best, 0).mean(axis=0), rel=0.02, abs=1e-6)
 
 
 def test_of_networks_alike_the_less_certain_one_is_trained_where_the_best_is_known() -> None:
