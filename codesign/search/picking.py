@@ -80,7 +80,8 @@ class Picker:
         """
         self._problem, self._few_ones = inner.problem, one_bits
         self._least_share, self._preferred = least_share, preferred(prefer)
-        self._fast_enough = prefer == "accuracy" and inner.problem.budget.min_throughput is not None
+        floor = inner.problem.budget.min_throughput
+        self._fast_enough = floor is not None and prefer in ("accuracy", "throughput")
         self._belief = belief
         self._merits: dict[str, float] = {}
         self.learn([], np.empty(0), np.empty(0))
@@ -118,7 +119,7 @@ class Picker:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks, each on one NPU.
 
         They are those of the largest expected gain (``acquisition.choose``) in hypervolume, or in
-        accuracy alone where that is preferred and a floor for the rate is given, or with
+        accuracy alone where a floor of the rate is given, beyond which rates count less, or with
         ``chances`` in the merit of the design that will be chosen, of the networks on the front of
         what accuracy may be, each kind's (Genome.kinds) by itself: its mean, and one standard
         deviation more. Before any is trained, each kind has its turn. Of all NPUs within the

@@ -439,6 +439,24 @@ def test_trials_use_the_time_that_there_is(fakes: Fakes, tmp_path: Path) -> None
         run(dataclasses.replace(wanted, resume=True))
 
 
+def test_a_short_timed_training_is_timed_again(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one takes half as long: torch prepared what it needs in the first."""
+    took = iter((10.0, 5.0, *(7.0,) * 99))
+    train_one = fakes.train_one
+
+    def timed(task, dataset, how) -> Outcome:
+        return dataclasses.replace(train_one(task, dataset, how), seconds=next(took))
+
+    monkeypatch.setattr(short_training, "train_one", timed)
+    wanted = settings(tmp_path / "out", time_limit_s=4 * 20.5 * 5.0 / searching.TIME_SHARE)
+    result, _ = run(wanted)
+    assert len(fakes.trained) == 2 + result.summary["networks_trained"]
+    store = TrialStore(wanted.place, json.loads((wanted.out / "explore.json").read_text()))
+    assert store.noted("effort") == 20
+
+
 def test_finalists_are_trained_in_parallel_and_without_the_test_images(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,22 +60,22 @@ def picked(floor: float | None, prefer: str = "throughput") -> tuple[Floats, Flo
 
 def test_the_most_accurate_networks_at_a_floor_are_picked(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reference at the floor itself less accurate ones are picked."""
-    odds, rates = picked(FLOOR)
+    odds, rates = picked(FLOOR, "knee")
     assert (rates >= FLOOR).all()
     assert odds[:4].max() > odds[4] - 0.1
     monkeypatch.setattr(picking, "ROOM", 0.0)
-    without, _ = picked(FLOOR)
+    without, _ = picked(FLOOR, "knee")
     assert odds[0] > without[0]
 
 
-def test_where_accuracy_is_preferred_at_a_floor_all_picks_are_of_the_most_accurate() -> None:
-    odds, rates = picked(FLOOR, "accuracy")
+def test_at_a_floor_all_picks_are_of_the_most_accurate() -> None:
+    odds, rates = picked(FLOOR)
     assert (rates >= FLOOR).all()
-    front, _ = picked(FLOOR)
+    front, _ = picked(FLOOR, "knee")
     assert odds[0] == odds[4]
     assert odds[:4].sum() > front[:4].sum()
-    free, _ = picked(None, "accuracy")
-    assert free.tolist() == picked(None)[0].tolist()  # without a floor, of the whole front
+    assert odds.tolist() == picked(FLOOR, "accuracy")[0].tolist()
+    assert picked(None)[0].tolist() == picked(None, "knee")[0].tolist()  # of the whole front
 
 
 def test_without_a_floor_there_is_no_room_below(monkeypatch: pytest.MonkeyPatch) -> None:
