@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.mapping.tiles import takes_one_pass
-from codesign.compiler.program import lookups
+from codesign.compiler.program import lookups, thresholds
 from codesign.compiler.program.instructions import ProgramStep, program_words
 from codesign.results import Infeasible
 from models.integer.network import IntegerNetwork
@@ -155,6 +155,7 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
         yield Infeasible(
             "scale_bits", network.name, network.scale_bits, config.scale_bits, "bits", levers
         )
+    yield from thresholds.reasons(network, config)
     yield from _table_reasons(network, config)
 
 

@@ -48,6 +48,7 @@ def is_pool_alone(network: IntegerNetwork, layer: MacLayer) -> bool:
         and source.weights.shape[1:] == (1, 1, 1)
         and bool((source.weights == 1).all())
         and not layer.bias.any()
+        and layer.thresholds is None
         and bool((layer.requant_multiplier == 1 << (layer.requant_shift.clip(0, 62))).all())
     )
     same = (before.zero_point, before.bits) == (after.zero_point, after.bits)

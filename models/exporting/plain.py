@@ -14,7 +14,7 @@ import numpy as np
 from models.errors import ModelError
 from models.exporting.dialects import by_channel, check_padding, windows
 from models.exporting.sketch import Sketch
-from models.integer.network import IntegerNetwork, MacLayer, Source, TensorSpec
+from models.integer.network import IntegerNetwork, Ints, MacLayer, Source, TensorSpec
 
 _DOUBLE, _FLOAT, _UINT8 = 11, 1, 2
 """Types of ONNX that Cast names."""
@@ -49,6 +49,9 @@ class Plain:
             values = node("Mul", [real, self._channels(scale)], f"{name}/scaled")
             node("Cast", [values], output, to=_FLOAT)
             return
+        if layer.thresholds is not None:
+            self._compared(real, layer.thresholds, output)
+            return
         factor = layer.requant_multiplier * 2.0**-layer.requant_shift
         scaled = node("Mul", [real, self._channels(factor)], f"{name}/scaled")
         self._codes(scaled, spec, output)
@@ -71,6 +74,16 @@ class Plain:
         moved = node("Add", [whole, zero], f"{output}/moved")
         ends = [number(np.float64(0)), number(np.float64((1 << spec.bits) - 1))]
         node("Cast", [node("Clip", [moved, *ends], f"{output}/clip")], output, to=_UINT8)
+
+    def _compared(self, real: str, thresholds: Ints, output: str) -> None:
+        """Write the number of thresholds (channels, codes - 1) that accumulators reach as codes."""
+        node, total = self.sketch.node, ""
+        for code, column in enumerate(thresholds.T, start=1):
+            name = f"{output}/{code}"
+            reached = node("GreaterOrEqual", [real, self._channels(column)], f"{name}/reached")
+            one = node("Cast", [reached], f"{name}/one", to=_FLOAT)
+            total = node("Add", [total, one], f"{name}/codes") if total else one
+        node("Cast", [total], output, to=_UINT8)
 
     def _multiplied(self, layer: MacLayer, source: Source, position: int) -> str:
         """Write codes, less their zero point, times weights of the channels: exact in float."""

@@ -46,6 +46,8 @@ class Qonnx:
             total = self.sketch.node("Add", [total, self.sketch.constant(bias)], f"{name}/biased")
         if layer.raw:
             self.sketch.node("Identity", [total], output)
+        elif layer.thresholds is not None:
+            self._compared(total, layer.thresholds, unit, spec, output)
         else:
             self._rounded(total, spec, output)
 
@@ -65,6 +67,17 @@ class Qonnx:
         numbers = (np.float32(spec.step), np.float32(spec.zero_point), np.float32(spec.bits))
         ends = [self.sketch.constant(np.asarray(number)) for number in numbers]
         self.sketch.node("Quant", [value, *ends], output, signed=0, narrow=0, rounding_mode="ROUND")
+
+    def _compared(
+        self, value: str, thresholds: Ints, unit: Any, spec: TensorSpec, output: str
+    ) -> None:
+        """Write the number of thresholds that sums reach, each half a unit below its integer."""
+        table = ((thresholds - 0.5) * unit[:, None]).astype(np.float32)
+        step = float(np.float32(spec.step))
+        self.sketch.node(
+            "MultiThreshold", [value, self.sketch.constant(table)], output,
+            out_scale=step, out_bias=-spec.zero_point * step, out_dtype=f"UINT{spec.bits}",
+        )  # fmt: skip
 
     def _products(self, layer: MacLayer, position: int, unit: Any) -> str:
         """Write one source's convolution with weights on a grid, and the bias of an only source."""

@@ -47,7 +47,7 @@ class Sketch:
         """Add a node, of a name of its own unless ``called`` otherwise, and return the output."""
         from onnx import helper
 
-        domain = QONNX if op == "Quant" else ""
+        domain = QONNX if op in ("Quant", "MultiThreshold") else ""
         self.nodes.append(
             helper.make_node(
                 op, list(inputs), [output], called or f"{output}/{op}", domain=domain, **attributes

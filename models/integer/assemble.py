@@ -39,6 +39,7 @@ from models.quantisation.plan import (
     Quantisation,
     TensorPlan,
     plan_tensors,
+    threshold_layers,
 )
 
 LOGIT_BITS = 32
@@ -57,6 +58,7 @@ class Numbers:
     bias: Ints
     requant_multiplier: Ints
     requant_shift: Ints
+    thresholds: Ints | None = None
 
 
 def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, int, int], ...]:
@@ -226,6 +228,7 @@ def _mac_layer(
         bias=numbers.bias,
         requant_multiplier=numbers.requant_multiplier,
         requant_shift=numbers.requant_shift,
+        thresholds=numbers.thresholds,
         pool=_max_window(graph, graph[output]) if output else own_pool,
         raw=layer.name == graph.output.name,
         sparsity=quantisation.sparsity(layer),
@@ -235,7 +238,8 @@ def _mac_layer(
 def blank_numbers(graph: NetworkGraph, layer: Layer, quantisation: Quantisation) -> Numbers:
     """Return Numbers of the right shapes for estimates before training: all 0, shift 1.
 
-    Dense 1-bit weights, which are never 0, are 1. layer: as for ``weight_shapes``.
+    Learned thresholds are 1 and up. Dense 1-bit weights, which are never 0, are 1. layer: as for
+    ``weight_shapes``.
     """
     shapes = weight_shapes(graph, layer)
     channels = shapes[0][0]
@@ -244,4 +248,8 @@ def blank_numbers(graph: NetworkGraph, layer: Layer, quantisation: Quantisation)
         quantisation.spec(layer.name).weight_bits == 1 and quantisation.sparsity(layer) is None
     )
     weights = tuple(np.full(shape, int(of_one_bit), np.int64) for shape in shapes)
-    return Numbers(weights, zeros, zeros, np.ones(channels, np.int64))
+    thresholds = None
+    if layer.name in threshold_layers(graph, quantisation):
+        codes = 1 << quantisation.spec(layer.name).activation_bits
+        thresholds = np.tile(np.arange(1, codes), (channels, 1))
+    return Numbers(weights, zeros, zeros, np.ones(channels, np.int64), thresholds)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from models.arithmetic import MAX_SHIFT, weight_range
+from models.arithmetic import MAX_SHIFT, MOST, weight_range
 from models.errors import ModelError
 from models.files.reading import printable, quoted
 from models.graph.verifier import MOST_ELEMENTS, MOST_SIDE
@@ -119,6 +119,11 @@ def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:
         _check_ints(codes, (1 << bits,), top, f"{where}: look-up table", low=0)
         if layer.raw or not 0 <= layer.lookup.zero_point < 1 << bits:
             raise ModelError(f"{where}: look-up of zero point {layer.lookup.zero_point}")
+    if layer.thresholds is not None:
+        steps_up = (1 << network.tensors[layer.output].bits) - 1
+        _check_ints(layer.thresholds, (out, steps_up), MOST, f"{where}: thresholds")
+        if layer.raw or layer.lookup or (np.diff(layer.thresholds) < 0).any():
+            raise ModelError(f"{where}: thresholds fall, or are of a layer that has none")
     if len({network.tensors[source.tensor].shape for source in layer.sources}) != 1:
         raise ModelError(f"{where}: its sources have different shapes")
     for source in layer.sources:

@@ -32,7 +32,7 @@ from models.quantisation.sparsity import Sparsity
 
 FORMAT = 3
 _READ = (1, 2, FORMAT)
-_ORDER, _LOOKUP = "order", "lookup"
+_ORDER, _LOOKUP, _THRESHOLDS = "order", "lookup", "thresholds"
 _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": "shift"}
 """Name of an array in the file, behind the layer's index and a dot, by its MacLayer field."""
 
@@ -50,8 +50,8 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
     """Return the arrays of the network's file by name; ``header`` is JSON text.
 
     The others are ``i.weightsj`` (layer i, source j), ``i.bias``, ``i.multiplier`` and ``i.shift``,
-    counted from 0, ``i.lookup`` of layers that have a table, and ``order`` where outputs lie in one
-    of their own.
+    counted from 0, ``i.lookup`` of layers that have a table, ``i.thresholds`` of those that have
+    learned ones, and ``order`` where outputs lie in an order of their own.
     """
     found: dict[str, NDArray[Any]] = {}
     layers = []
@@ -64,6 +64,9 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
                 found[f"{index}.weights{position}"] = source.weights
             header["sources"] = [source.tensor for source in layer.sources]
             header["pool"] = dataclasses.asdict(layer.pool) if layer.pool else None
+            thresholds = header.pop(_THRESHOLDS)
+            if thresholds is not None:
+                found[f"{index}.{_THRESHOLDS}"] = thresholds
             lookup = header.pop("lookup")
             if lookup:
                 found[f"{index}.{_LOOKUP}"] = lookup.codes
@@ -158,5 +161,6 @@ def _layer(index: int, item: Node, found: Mapping[str, Any]) -> MacLayer | Conca
         dilation=convert(dilation, Pair) if dilation else (1, 1),
         sparsity=convert(sparsity, Sparsity) if sparsity else None,
         lookup=lookup,
+        thresholds=found.get(f"{index}.{_THRESHOLDS}"),
         **{field: array(name) for field, name in _ARRAYS.items()},
     )

@@ -9,6 +9,7 @@ docs/explanation/arithmetic.md derives it.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from models.graph.layers import Activation, Concat, Conv2d, Input, Linear
 from models.graph.network import Layer
 from models.integer.assemble import Numbers, weight_shapes
 from models.integer.network import Ints
+from models.quantisation.learned_thresholds import ThresholdQuantiser
 from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
 
@@ -78,7 +80,11 @@ def _freeze_layer(
         if plan is None:
             return _output_layer(module, inputs[0], largest_input)
         out_scale = scales[plan.scale_owner]
-        return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
+        found = _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
+        quantiser = network.quantiser(layer.name)
+        if isinstance(quantiser, ThresholdQuantiser):
+            found = _with_thresholds(found, quantiser.thresholds.numpy())
+        return found
     assert plan is not None  # it is None for the output layer only, which has weights
     input_scales = [torch.tensor(scale, dtype=torch.float64) for scale in inputs]
     if isinstance(layer.spec, Activation):  # a copy of its input's codes, to be looked up
@@ -111,6 +117,18 @@ def _activation(
         np.full(channels, shift, np.int64),
     )
     return Frozen(numbers, np.full(channels, out_scale))
+
+
+def _with_thresholds(frozen: Frozen, values: Reals) -> Frozen:
+    """Return a layer with thresholds: the least accumulators of real ``values`` and more.
+
+    values: (out_channels, 2**bits - 1). Those that reach beyond any accumulator are MOST.
+    """
+    least = np.ceil(values / frozen.gain[:, None])
+    found = np.clip(least, 1, arithmetic.MOST).astype(np.int64)
+    return dataclasses.replace(
+        frozen, numbers=dataclasses.replace(frozen.numbers, thresholds=found)
+    )
 
 
 def snap(value: float, scale_bits: int) -> tuple[int, int]:

@@ -100,4 +100,10 @@ class FrozenNetwork(nn.Module):
     def _quantise(self, name: str, values: Tensor) -> Tensor:
         plan = self.plans[name]
         scale, (low, high) = self.scales[plan.scale_owner], plan.ends
+        frozen = self.frozen[name]
+        if frozen.numbers.thresholds is not None:
+            # Between two accumulators, so that no rounding moves a value across.
+            middles = (frozen.numbers.thresholds - 0.5) * frozen.gain[:, None]
+            each = torch.from_numpy(middles)[..., None, None].unbind(dim=1)
+            return torch.stack([(values >= one).double() for one in each]).sum(dim=0) * scale
         return torch.clamp(torch.floor(values / scale + 0.5 + TIE), low, high) * scale

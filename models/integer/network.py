@@ -139,6 +139,11 @@ class MacLayer:
     """Rows and columns of the input from one kernel position to the next."""
     lookup: Lookup | None = None
     """Table that replaces the requantised codes, before max pooling; None without."""
+    thresholds: Ints | None = None
+    """Learned thresholds: the least accumulators of the codes 1 and up, int64 (out_channels,
+    2**bits - 1), not falling along a channel. A code is the number of them that its accumulator
+    reaches; multipliers and shifts say what an accumulator unit is worth. None: codes are
+    requantised. Never with a ``lookup``."""
     sparsity: Sparsity | None = None
     """N:M pattern that the weights of the only source keep, in the order of its channels; groups is
     1. Code that reorders channels (unfolded image, words with unused lanes) must check it again."""

@@ -100,11 +100,21 @@ def _mac_layer(
         )
     if layer.raw:
         return acc
-    multiplier, shift = layer.requant_multiplier[:, None, None], layer.requant_shift[:, None, None]
-    codes = arithmetic.requantise(acc, multiplier, shift, *requantised(layer, out))
+    codes = _codes(layer, acc, out)
     if layer.lookup:
         codes = layer.lookup.codes[codes]
     return _max_pool(codes, layer.pool) if layer.pool else codes
+
+
+def _codes(layer: MacLayer, acc: Ints, out: TensorSpec) -> Ints:
+    """Return the codes that accumulators (n, C, H, W) round to, or reach the thresholds of."""
+    if layer.thresholds is not None:
+        codes = np.zeros(acc.shape, np.int64)
+        for column in layer.thresholds.T:
+            codes += acc >= column[:, None, None]
+        return codes
+    multiplier, shift = layer.requant_multiplier[:, None, None], layer.requant_shift[:, None, None]
+    return arithmetic.requantise(acc, multiplier, shift, *requantised(layer, out))
 
 
 def _read(layer: MacLayer, out_shape: tuple[int, int, int], codes: Ints) -> Ints:

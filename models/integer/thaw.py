@@ -17,9 +17,13 @@ from models.graph.network import NetworkGraph
 from models.integer.network import IntegerNetwork, MacLayer
 from models.quantisation.accumulators import Accumulator
 from models.quantisation.fake_quantisers import ActivationQuantiser
+from models.quantisation.learned_thresholds import ThresholdQuantiser
 from models.quantisation.plan import Quantisation
 from models.training.layers.weight_layer import WeightLayer
 from models.training.network import QuantNetwork
+
+_LEAST_GAP = 1 / 64
+"""Accumulator units between learned thresholds that integers do not tell apart."""
 
 
 @torch.no_grad()
@@ -55,7 +59,24 @@ def thaw(
             module, source = network.weight_layer(layer.name), network.quantiser(layer.inputs[0])
             out = frozen.tensors[layers[layer.name].output]
             _fill(module, layers[layer.name], float(source.scale), out.step)
+            _take_thresholds(network, layers[layer.name], out.step)
     return network.eval()
+
+
+def _take_thresholds(network: QuantNetwork, layer: MacLayer, out_scale: float) -> None:
+    """Set the learned thresholds of a layer's quantiser: half a unit below the integers'.
+
+    Equal ones become LEAST_GAP units apart. out_scale: as for ``_fill``.
+    """
+    quantiser = network.quantiser(layer.name) if layer.name in network.plans else None
+    if not isinstance(quantiser, ThresholdQuantiser):
+        return
+    if layer.thresholds is None:
+        raise ModelError(f"{layer.name}: the integers have no learned thresholds")
+    gain = out_scale * np.ldexp(layer.requant_multiplier.astype(np.float64), -layer.requant_shift)
+    apart = _LEAST_GAP * np.arange(layer.thresholds.shape[1])
+    units = layer.thresholds - 1 / 2 + apart
+    quantiser.set_thresholds(torch.from_numpy(units * gain[:, None]))
 
 
 def _fill(module: WeightLayer, layer: MacLayer, in_scale: float, out_scale: float) -> None:

@@ -56,10 +56,11 @@ def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
     return torch.clamp(torch.round(ratio / unit) * unit, max=largest) / ratio
 
 
-def _learned(log_scale: Tensor, values: int, top: int) -> Tensor:
+def learned(log_scale: Tensor, values: int, top: int) -> Tensor:
     """Return exp(log_scale), the scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``.
 
-    values: number of values that share a scale; top: the largest code.
+    log_scale: any shape, which the scales have, too; values: number of values that share a scale;
+    top: the largest code.
     """
     scale = torch.exp(log_scale)
     share = 1 / math.sqrt(values * top)
@@ -100,7 +101,7 @@ class ActivationQuantiser(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, values: Tensor) -> Tensor:
-        scale = _learned(self.log_scale, values[0].numel(), max(self.high, 1))
+        scale = learned(self.log_scale, values[0].numel(), max(self.high, 1))
         codes = round_half_up(torch.clamp(values / scale + TIE, self.low, self.high))
         return codes * scale
 
@@ -165,7 +166,7 @@ class WeightQuantiser(nn.Module):
         self.ends = (-top, top)
 
     def forward(self, weights: Tensor) -> Tensor:
-        scale = _learned(self.log_scale, weights.numel() // self.log_scale.numel(), self.high)
+        scale = learned(self.log_scale, weights.numel() // self.log_scale.numel(), self.high)
         ratio = weights / scale
         if self.most is None:
             moved = ratio

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from models import arithmetic
 from models.errors import ModelError
 from models.files.nodes import nearest
-from models.graph.layers import Concat, Conv2d, Input, LayerSpec, Linear
+from models.graph.layers import Activation, Concat, Conv2d, Input, LayerSpec, Linear
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import PART, is_signed, legalise, scale_source, split_sums
 from models.quantisation.sparsity import Sparsity
@@ -17,6 +17,8 @@ from models.quantisation.sparsity import Sparsity
 MAX_BITS = 8
 ADD_WEIGHT_BITS = 8
 """Weight bits of a residual add, which give the ratio of its inputs' scales to within 1/254."""
+MOST_THRESHOLD_BITS = 3
+"""Most bits of codes whose thresholds are learned: the comparisons double with each."""
 ONES_WEIGHT_BITS = 2
 """Weight bits of pooling, copies and ReLUs of their own, whose weights are all 1."""
 NO_SPARSITY = "sparsity is for linear layers and conv2d of groups: 1, not for depthwise and grouped"
@@ -66,6 +68,9 @@ class Quantisation:
     layers: Mapping[str, QuantSpec] = field(default_factory=dict)
     input_zero_point: int = 0
     """Code of the input that is the real value 0, which convolutions pad with."""
+    learned_thresholds: bool = False
+    """True: activations of few bits are cut by learned thresholds of each channel, where they can
+    be (``threshold_layers``); their codes stay evenly spaced."""
 
     def __post_init__(self) -> None:
         _bits("input_bits", self.input_bits)
@@ -76,12 +81,14 @@ class Quantisation:
 
     def __hash__(self) -> int:
         layers = frozenset(self.layers.items())
-        return hash((self.input_bits, self.default, layers, self.input_zero_point))
+        others = self.input_zero_point, self.learned_thresholds
+        return hash((self.input_bits, self.default, layers, *others))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with a plain dict for worker processes: a read-only mapping does not pickle."""
         layers = dict(self.layers)
-        return Quantisation, (self.input_bits, self.default, layers, self.input_zero_point)
+        others = self.input_zero_point, self.learned_thresholds
+        return Quantisation, (self.input_bits, self.default, layers, *others)
 
     def spec(self, name: str) -> QuantSpec:
         whole = self.layers.get(name.partition(PART)[0], self.default)
@@ -214,6 +221,27 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
             zero = arithmetic.zero_point(bits, signed)
             plans[layer.name] = TensorPlan(owner, bits, signed, zero)
     return plans
+
+
+def threshold_layers(graph: NetworkGraph, quantisation: Quantisation) -> frozenset[str]:
+    """Return the names of the layers whose activations have learned thresholds.
+
+    They are convolutions and linear layers with a ReLU and codes of up to MOST_THRESHOLD_BITS, but
+    for those whose codes share the scale of others (a concat's) or are looked up by an activation
+    function. ``graph`` is in legal form.
+    """
+    if not quantisation.learned_thresholds:
+        return frozenset()
+    curves = (layer for layer in graph.layers if isinstance(layer.spec, Activation))
+    others = {graph.output.name, *_concat_members(graph), *(one.inputs[0] for one in curves)}
+    return frozenset(
+        layer.name
+        for layer in graph.layers
+        if isinstance(layer.spec, Conv2d | Linear)
+        and layer.spec.relu
+        and layer.name not in others
+        and quantisation.spec(layer.name).activation_bits <= MOST_THRESHOLD_BITS
+    )
 
 
 def widest_activation(quantisation: Quantisation, graph: NetworkGraph) -> int:

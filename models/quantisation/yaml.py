@@ -1,8 +1,8 @@
 """Reading and writing of quantisations as human-readable YAML.
 
-A quantisation is ``{input_bits, input_zero_point, default: {weight_bits, activation_bits,
-sparsity}, layers: {c1: {...}}}``; every key is optional. Sparsity is ``"2:4"``, in quotes, or null
-for none.
+A quantisation is ``{input_bits, input_zero_point, learned_thresholds, default: {weight_bits,
+activation_bits, sparsity}, layers: {c1: {...}}}``; every key is optional. Sparsity is ``"2:4"``, in
+quotes, or null for none.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     QuantSpec(). Raises YamlError with file and line, also for a layer's field that would have no
     effect, ModelError when the graph is not sound.
     """
-    nodes = node.fields(["input_bits", "input_zero_point", "default", "layers"])
+    known = ["input_bits", "input_zero_point", "learned_thresholds", "default", "layers"]
+    nodes = node.fields(known)
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits
     zero = 0
     if "input_zero_point" in nodes:
         zero = nodes["input_zero_point"].integer(0, (1 << bits) - 1)
+    thresholds = "learned_thresholds" in nodes and nodes["learned_thresholds"].boolean()
     default = Quantisation.default
     if "default" in nodes:
         default = build(nodes["default"], QuantSpec)
@@ -45,14 +47,14 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     usable = knobs(graph)
     for name, item in nodes["layers"].mapping().items() if "layers" in nodes else ():
         if name not in graph and name not in usable:
-            known = list(dict.fromkeys((*(layer.name for layer in graph.layers), *usable)))
-            raise item.error(f"no layer is named {name!r}; {nearest(name, known)}")
+            names = list(dict.fromkeys((*(layer.name for layer in graph.layers), *usable)))
+            raise item.error(f"no layer is named {name!r}; {nearest(name, names)}")
         if name not in usable:
             raise item.error(f"layer {name} ({graph[name].spec.op}) has no bits of its own")
         if SPARSITY in item.mapping() and SPARSITY not in usable[name]:
             raise item.mapping()[SPARSITY].error(NO_SPARSITY)
         layers[name] = _layer_spec(item, default, usable[name])
-    return Quantisation(bits, default, layers, zero)
+    return Quantisation(bits, default, layers, zero, thresholds)
 
 
 def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> QuantSpec:
@@ -77,6 +79,8 @@ def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[
     items: dict[str, Any] = {"input_bits": quantisation.input_bits}
     if quantisation.input_zero_point:
         items["input_zero_point"] = quantisation.input_zero_point
+    if quantisation.learned_thresholds:
+        items["learned_thresholds"] = True
     all_fields = (WEIGHT_BITS, ACTIVATION_BITS, SPARSITY)
     items["default"] = _spec_item(quantisation.default, all_fields, None)
     return {**items, "layers": layers} if layers else items

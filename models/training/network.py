@@ -14,7 +14,8 @@ from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise, scale_source
 from models.quantisation.accumulators import Accumulator
 from models.quantisation.fake_quantisers import ActivationQuantiser, InputQuantiser
-from models.quantisation.plan import Quantisation, check, plan_tensors
+from models.quantisation.learned_thresholds import ThresholdQuantiser
+from models.quantisation.plan import Quantisation, check, plan_tensors, threshold_layers
 from models.training.layers.weight_layer import WeightLayer
 from models.training.layers.weightless import Weightless
 
@@ -100,7 +101,10 @@ class QuantNetwork(nn.Module):
         quantiser: Quantiser | None = None
         if layer.name in self.plans and not passes_on and not isinstance(layer.spec, Concat):
             plan = self.plans[layer.name]
-            if _key(plan.scale_owner) not in self.quantisers:
+            if layer.name in threshold_layers(self.graph, quantisation):
+                channels = self.graph.shapes[layer.name][0]
+                self.quantisers[_key(layer.name)] = ThresholdQuantiser(plan.bits, channels)
+            elif _key(plan.scale_owner) not in self.quantisers:
                 self.quantisers[_key(plan.scale_owner)] = ActivationQuantiser(
                     plan.bits, plan.signed
                 )
@@ -168,7 +172,10 @@ class QuantNetwork(nn.Module):
         if given.graph.layers != self.graph.layers:
             raise ModelError("the weights to start from are of another network")
         self.quantise()
-        self.load_state_dict(given.state_dict())
+        own, theirs = self.state_dict(), given.state_dict()
+        # Learned thresholds may be missing there, or here, or be of other bits.
+        alike = (key for key in own if key in theirs and theirs[key].shape == own[key].shape)
+        self.load_state_dict(own | {key: theirs[key] for key in alike})
         if (given.quantisation, given.accumulator) != (self.quantisation, self.accumulator):
             self.quantise(pixels)
         if norms:

@@ -151,7 +151,7 @@ def _paddings(draw: st.DrawFn, most_rows: int, most_cols: int) -> Padding:
 
 @st.composite
 def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
-    """Draw bits, N:M sparsity and a zero point: defaults, and values of some layers' own."""
+    """Draw bits, N:M sparsity, a zero point, learned thresholds: defaults, and some layers' own."""
     bits = st.integers(1, 8)
     default = QuantSpec(draw(bits), draw(bits), draw(SPARSITIES))
     layers = {}
@@ -162,7 +162,7 @@ def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
             layers[name] = dataclasses.replace(spec, **values)
     input_bits = draw(bits)
     zero_point = draw(st.integers(0, (1 << input_bits) - 1))
-    return Quantisation(input_bits, default, layers, zero_point)
+    return Quantisation(input_bits, default, layers, zero_point, draw(st.booleans()))
 
 
 @st.composite

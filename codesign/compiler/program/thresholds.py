@@ -6,11 +6,15 @@ they come from is ``layer_thresholds`` alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from codesign.results import Infeasible
 from models import arithmetic
-from models.integer.network import Ints, MacLayer, TensorSpec
+from models.integer.network import IntegerNetwork, Ints, MacLayer, TensorSpec
 from rtl_gen.blocks.threshold_unit import ThresholdUnitSpec
+from rtl_gen.config import NpuConfig
 
 
 def layer_thresholds(layer: MacLayer, spec: TensorSpec) -> Ints:
@@ -19,9 +23,19 @@ def layer_thresholds(layer: MacLayer, spec: TensorSpec) -> Ints:
     spec: the layer's output tensor. int64 (out_channels, 2**bits - 1), rising along a channel. An
     accumulator's code is the number of its channel's thresholds that it reaches.
     """
+    if layer.thresholds is not None:
+        return layer.thresholds
     return arithmetic.thresholds(
         layer.requant_multiplier, layer.requant_shift, spec.zero_point, spec.bits
     )
+
+
+def reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Yield a reason if layers have learned thresholds and post units multiply."""
+    own = [layer.name for layer in network.mac_layers if layer.thresholds is not None]
+    if own and not config.has_thresholds:
+        levers = ("set npu.requantisation to thresholds", "train without learned_thresholds")
+        yield Infeasible("thresholds", own[0], len(own), 0, "layers of learned", levers)
 
 
 def offsets(layer: MacLayer, spec: TensorSpec, bias: Ints, unit: ThresholdUnitSpec) -> Ints:

@@ -16,6 +16,7 @@ from models.exporting import export
 from models.importing import imports
 from models.integer import reference
 from models.integer.network import IntegerNetwork
+from tests.codesign.compiler.learned import learned
 from tests.codesign.compiler.network_builder import NetworkBuilder
 from tests.codesign.compiler.random_networks import random_network
 from tests.models.importing import onnx_models
@@ -58,6 +59,38 @@ def test_onnx_runtime_gives_the_scores_of_the_reference_bit_for_bit() -> None:
         assert np.array_equal(scores, network.real(outputs(network, codes)).astype(np.float32))
         compared += 1
     assert compared >= 0.8 * len(RANDOM)
+
+
+def test_onnx_runtime_gives_the_scores_of_learned_thresholds() -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    compared = 0
+    for seed in range(8):
+        network = learned(random_network(random.Random(seed), 2, 0.0, 8), seed)
+        content = written(network, "onnx")
+        if content is None or all(layer.thresholds is None for layer in network.mac_layers):
+            continue
+        spec, codes = network.tensors[network.input], codes_of(network)
+        x = ((codes.astype(np.float64) - spec.zero_point) * spec.step).astype(np.float32)
+        (scores,) = runtime.InferenceSession(content, options).run(None, {"x": x})
+        assert np.array_equal(scores, network.real(outputs(network, codes)).astype(np.float32))
+        compared += 1
+    assert compared >= 4
+
+
+def test_qonnx_says_learned_thresholds_by_its_own_operator(tmp_path: Path) -> None:
+    import onnx
+
+    network = learned(random_network(random.Random(2), 2, 0.0, 8), 2)
+    content = written(network, "qonnx")
+    assert content is not None
+    own = [layer for layer in network.mac_layers if layer.thresholds is not None]
+    nodes = [n for n in onnx.load_from_string(content).graph.node if n.op_type == "MultiThreshold"]
+    assert len(nodes) == len(own) > 0
+    (tmp_path / "net.onnx").write_bytes(content)
+    refused = imports.read(tmp_path / "net.onnx").table.refused
+    assert any("unequal distances" in one.reason for one in refused), refused
 
 
 @pytest.mark.parametrize("kind", export.FORMATS)

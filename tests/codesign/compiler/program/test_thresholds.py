@@ -11,9 +11,11 @@ import pytest
 from codesign.compiler import accumulator_bits, compile_network, plan
 from codesign.results import InfeasibleError
 from models import arithmetic
+from models.integer import reference
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import ConfigError
+from tests.codesign.compiler.learned import learned
 from tests.codesign.compiler.network_builder import NetworkBuilder
 from tests.codesign.compiler.network_checks import check_against_reference, check_on_the_rtl
 from tests.codesign.compiler.random_networks import random_config, random_network
@@ -51,6 +53,32 @@ def test_thresholds_count_what_requantisation_rounds_to(bits: int) -> None:
 def test_the_twin_equals_the_reference(seed: int) -> None:
     network, config = case(seed)
     check_against_reference(network, compile_network(network, config))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_learned_thresholds_need_no_even_steps(seed: int) -> None:
+    network, config = case(seed)
+    network = learned(network, seed)
+    check_against_reference(network, compile_network(network, config))
+
+
+def test_the_rtl_equals_the_reference_at_learned_thresholds() -> None:
+    even, config = case(3)
+    network = learned(even, 3)
+    spec = network.tensors[network.input]
+    images = np.random.default_rng(3).integers(0, 1 << spec.bits, (4, *spec.shape), dtype=np.uint8)
+    before, after = (reference.run(one, images) for one in (even, network))
+    assert any((before[name] != after[name]).any() for name in before)
+    check_on_the_rtl(network, compile_network(network, config), 3, stall=0.2)
+
+
+def test_units_that_multiply_cannot_have_learned_thresholds() -> None:
+    network, config = case(2)
+    multiplying = dataclasses.replace(
+        config, requantisation="multiply", scale_bits=network.scale_bits
+    )
+    with pytest.raises(InfeasibleError, match=r"learned.*set npu\.requantisation to thresholds"):
+        plan(learned(network, 2), multiplying)
 
 
 @pytest.mark.parametrize("seed", [3, 5])
