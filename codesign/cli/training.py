@@ -15,8 +15,8 @@ from codesign.cli.console import Console
 from codesign.design import Design
 from models.data.datasets import Dataset
 from models.tasks.kinds import TASKS
+from models.training.choices import EPOCHS
 from models.training.matching import check_match
-from models.training.recipes import EPOCHS
 
 if TYPE_CHECKING:
     from models.training.loop import Progress

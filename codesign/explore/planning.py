@@ -12,7 +12,7 @@ from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import read_stored
 from models.files import json_io
-from models.training.recipes import worthwhile_epochs
+from models.training.choices import worthwhile_epochs
 
 LEAST_EPOCHS = 4
 """Fewest epochs of a full training, even when the time is up, unless fewer are asked for."""

@@ -2,13 +2,15 @@
 
 plan (QuantSpec, Quantisation, the bits of every tensor), yaml (file format), sparsity (N:M
 patterns), blocks (weights that are zero together), masks (N:M in training), fake_quantisers
-(learned scales), accumulators (what keeps sums within them).
+(learned scales), learned_thresholds (where codes begin), accumulators (what keeps sums within
+them).
 """
 
 __all__ = [
     "accumulators",
     "blocks",
     "fake_quantisers",
+    "learned_thresholds",
     "masks",
     "plan",
     "sparsity",

@@ -19,7 +19,7 @@ from codesign.search.trials import Proposal
 from models.data.datasets import Dataset
 from models.importing.floating import FloatNetwork
 from models.integer.bits import network_bits, total
-from models.training.recipes import largest_batch
+from models.training.choices import largest_batch
 
 if TYPE_CHECKING:
     from models.calibration.cutting import Cutter

@@ -21,9 +21,8 @@ from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
 from models.quantisation.accumulators import Accumulator
 from models.quantisation.plan import Quantisation
-from models.training.choices import TrainingChoices
+from models.training.choices import TrainingChoices, large_images, largest_batch
 from models.training.history import Epoch, to_list
-from models.training.recipes import large_images, largest_batch
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork

@@ -12,9 +12,11 @@ import dataclasses
 import math
 import random
 
+import numpy as np
+
 from codesign.compiler import accumulator_bits, minimal_depths, plan
 from codesign.results import InfeasibleError
-from models.integer.network import IntegerNetwork, PoolWindow
+from models.integer.network import IntegerNetwork, MacLayer, PoolWindow
 from models.quantisation.plan import ONES_WEIGHT_BITS
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import (
@@ -382,3 +384,21 @@ def with_tiles(pick: random.Random, network: IntegerNetwork, config: NpuConfig) 
             continue
         return option
     return None
+
+
+def learned(network: IntegerNetwork, seed: int) -> IntegerNetwork:
+    """The network with thresholds of its own in every layer that can have them, at any distances.
+
+    They lie within the sums that random codes give, some of them equal, some far beyond.
+    """
+    rng, layers = np.random.default_rng(seed), []
+    for layer in network.layers:
+        if isinstance(layer, MacLayer) and not layer.raw:
+            size = 3 + int(np.abs(layer.sources[0].weights).sum(axis=(1, 2, 3)).max())
+            codes = 1 << network.tensors[layer.output].bits
+            found = rng.integers(-size, size + 1, (len(layer.bias), codes - 1))
+            found += layer.bias[:, None]
+            found[rng.random(found.shape) < 0.05] += 1 << 40
+            layer = dataclasses.replace(layer, thresholds=np.sort(found, axis=1))
+        layers.append(layer)
+    return dataclasses.replace(network, layers=tuple(layers))

@@ -44,7 +44,7 @@ from codesign.search.trials import OBJECTIVES, ONE_BITS
 from models.data import datasets
 from models.errors import DatasetError
 from models.graph.network import NetworkGraph
-from models.training import recipes
+from models.training import choices
 from models.training.choices import TrainingChoices
 from models.training.history import Epoch
 from rtl_gen import emit
@@ -381,10 +381,10 @@ def test_in_little_time_few_networks_of_large_images_have_enough_epochs(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Digits that count as large images: three times the usual epochs come first."""
-    monkeypatch.setattr(recipes, "_SMALL_MAP", 0)
+    monkeypatch.setattr(choices, "_SMALL_MAP", 0)
     out = tmp_path / "out"
-    usual_epochs = round(recipes._LARGE.images_seen / 1222)
-    monkeypatch.setattr(recipes, "EPOCHS", (12, usual_epochs))
+    usual_epochs = round(choices._LARGE.images_seen / 1222)
+    monkeypatch.setattr(choices, "EPOCHS", (12, usual_epochs))
     wanted = FinishSettings(
         settings(out, epochs=None), datasets.load("digits"), ShortTraining(1, 1222, 216, seed=0), 1
     )
@@ -403,8 +403,8 @@ def test_long_trainings_of_large_images_change_them_more_and_record_it(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Digits that count as large images, and two epochs as many; a user's choice stays."""
-    monkeypatch.setattr(recipes, "_SMALL_MAP", 0)
-    monkeypatch.setattr(recipes, "LONG_IMAGES", 2 * 1222)
+    monkeypatch.setattr(choices, "_SMALL_MAP", 0)
+    monkeypatch.setattr(choices, "LONG_IMAGES", 2 * 1222)
     chosen = TrainingChoices(augment="shift", cutout=1, bfloat16=False)
     wanted = settings(tmp_path / "out", training=chosen)
     result, _ = run(wanted)
@@ -415,7 +415,7 @@ def test_long_trainings_of_large_images_change_them_more_and_record_it(
     )  # fmt: skip
     (said,) = [note for note in result.summary["notes"] if "2 epochs are many" in note]
     assert "shifted by up to 1 rows" in said
-    monkeypatch.setattr(recipes, "LONG_IMAGES", 2 * 1222 + 1)
+    monkeypatch.setattr(choices, "LONG_IMAGES", 2 * 1222 + 1)
     result, _ = run(dataclasses.replace(wanted, out=tmp_path / "short"))
     assert not any("are many" in note for note in result.summary["notes"])
 

@@ -16,9 +16,8 @@ from models.exporting import export
 from models.importing import imports
 from models.integer import reference
 from models.integer.network import IntegerNetwork
-from tests.codesign.compiler.learned import learned
 from tests.codesign.compiler.network_builder import NetworkBuilder
-from tests.codesign.compiler.random_networks import random_network
+from tests.codesign.compiler.random_networks import learned, random_network
 from tests.models.importing import onnx_models
 from tests.models.importing.onnx_models import write
 from tests.models.importing.test_quantised import assert_same, integer

@@ -22,7 +22,7 @@ from models.integer import reference
 from models.integer.lower import lower
 from models.quantisation.blocks import BlockShape, Pruning
 from models.quantisation.plan import Quantisation, QuantSpec
-from models.training import recipes
+from models.training import choices
 from models.training.averaging import Average
 from models.training.choices import TrainingChoices
 from models.training.loop import train
@@ -174,18 +174,18 @@ def test_a_machine_settles_bfloat16_for_all_of_a_study(few, monkeypatch, tmp_pat
     for flags, fast in (("flags: fpu avx512_bf16", True), ("flags: fpu avx2", False)):
         cpus = tmp_path / "cpuinfo"
         cpus.write_text(flags)
-        monkeypatch.setattr(recipes, "_CPUINFO", cpus)
-        assert recipes.fast_bfloat16() is fast
+        monkeypatch.setattr(choices, "_CPUINFO", cpus)
+        assert choices.fast_bfloat16() is fast
         assert TrainingChoices().settled(large).bfloat16 == (True if fast else None)
         assert TrainingChoices(bfloat16=False).settled(large).bfloat16 is False
         assert TrainingChoices().settled(few) == TrainingChoices()  # small images are not faster
-    monkeypatch.setattr(recipes, "_CPUINFO", tmp_path / "none")
-    assert not recipes.fast_bfloat16()
+    monkeypatch.setattr(choices, "_CPUINFO", tmp_path / "none")
+    assert not choices.fast_bfloat16()
 
 
 def test_a_long_training_of_large_images_decays_smooths_and_changes_them_more(few):
     large = dataclasses.replace(few, shape=(3, 32, 24), augmentation="shift+mirror")
-    enough = -(-recipes.LONG_IMAGES // len(few.train))
+    enough = -(-choices.LONG_IMAGES // len(few.train))
     assert TrainingChoices().lasting(large, enough - 1) == TrainingChoices()
     found = TrainingChoices(label_smoothing=0.0).lasting(large, enough)
     assert found == TrainingChoices(

@@ -15,10 +15,9 @@ from models.integer import reference
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import ConfigError
-from tests.codesign.compiler.learned import learned
 from tests.codesign.compiler.network_builder import NetworkBuilder
 from tests.codesign.compiler.network_checks import check_against_reference, check_on_the_rtl
-from tests.codesign.compiler.random_networks import random_config, random_network
+from tests.codesign.compiler.random_networks import learned, random_config, random_network
 from tests.codesign.cost.closed_form import check_closed_form
 from tests.sweep.tables import with_lookups
 from tests.sweep.thresholds import with_thresholds

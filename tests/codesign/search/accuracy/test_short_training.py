@@ -19,7 +19,7 @@ from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.genome import network_key
 from codesign.search.trials import Proposal
 from models.data import datasets
-from models.training import recipes
+from models.training import choices
 
 HOW = ShortTraining(epochs=4, train_images=400, validation_images=100, seed=0)
 
@@ -49,7 +49,7 @@ def test_proposals_of_before_are_taken_and_those_of_other_settings_are_not() -> 
 def test_long_trials_of_large_images_keep_batch_norms(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = datasets.load("digits")
     assert HOW.longer(LONG, digits).norm_share == 0.0
-    monkeypatch.setattr(recipes, "_SMALL_MAP", 0)
+    monkeypatch.setattr(choices, "_SMALL_MAP", 0)
     assert HOW.longer(LONG - 1, digits).norm_share == 0.0
     long = HOW.longer(LONG, digits)
     assert (long.norm_share, long.compile) == (LONG_NORM_SHARE, "auto")
