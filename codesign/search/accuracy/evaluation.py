@@ -19,7 +19,7 @@ from codesign.results import UserError
 from codesign.search.accuracy import study_data
 from codesign.search.accuracy.features import FEATURES, capacity
 from codesign.search.accuracy.predictor import AccuracyPredictor
-from codesign.search.accuracy.study_data import Description, Training
+from codesign.search.accuracy.study_data import Brief, Description, Training
 from codesign.search.accuracy.transfer import Source
 from codesign.search.pareto import Floats
 
@@ -107,11 +107,15 @@ class Study:
 
 def shipped_sources() -> list[Source]:
     """Return the trained networks of the shipped studies, as what a search knows beforehand."""
-    return [
+    studies = [
         Source(name, one.inputs(FEATURES), one.validation, VALIDATION_IMAGES[name])
         for name in DATASETS
         for one in [Study.load(name)]
     ]
+    briefs = study_data.read(study_data.SHIPPED / study_data.BRIEFS, Brief)
+    features = np.array([[getattr(row, name) for name in FEATURES] for row in briefs])
+    accuracies = np.array([row.validation for row in briefs])
+    return [*studies, Source("cifar10", features, accuracies, briefs[0].validation_images)]
 
 
 def _even(name: str, values: Floats) -> Floats:

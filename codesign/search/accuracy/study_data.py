@@ -19,6 +19,8 @@ from models.files.writing import atomic_file
 
 SHIPPED = Path(__file__).parent / "data"
 """Folder of the shipped tables, made by ``python -m codesign.search.accuracy.study``."""
+BRIEFS = "briefs_cifar10.csv"
+"""Shipped table of Brief rows, made by ``python -m benchmarks.search.photos``."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,55 @@ class Description:
         return (self.key,)
 
 
-Row = TypeVar("Row", Training, Description)
+@dataclass(frozen=True)
+class Brief:
+    """Short training of a network of CIFAR-10, with its features. Read by ``read``.
+
+    Raises ValueError unless the accuracy is 0..1.
+    """
+
+    key: str
+    kind: str
+    """Where the network is from: front (of some capacity), random, or search (one by accuracy)."""
+    log2_weights: float
+    log2_macs: float
+    layers: float
+    mean_weight_bits: float
+    least_weight_bits: float
+    mean_activation_bits: float
+    least_input_bits: float
+    log2_least_channels: float
+    sums: float
+    log2_classifier_inputs: float
+    short_accumulator_bits: float
+    validation: float
+    """Accuracy on the validation images."""
+    validation_images: int
+    epochs: int
+    train_images: int
+    seconds: float
+    """Wall-clock seconds of the training, on one thread beside another one."""
+    tool: str
+    date: str
+    network: str
+    genes: str
+    """As of Training; in the space ``photos`` of that date."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation <= 1:
+            raise ValueError("accuracies must be 0..1")
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Values that no two rows of a table share."""
+        return (self.key,)
+
+
+Row = TypeVar("Row", Training, Description, Brief)
 
 
 def columns(kind: type[Row]) -> tuple[str, ...]:
-    """Return the columns of a table of Training or Description rows, in order: their fields."""
+    """Return the columns of a table, in order: the fields of its rows, of class ``kind``."""
     return tuple(field.name for field in dataclasses.fields(kind))
 
 

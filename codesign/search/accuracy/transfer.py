@@ -1,10 +1,11 @@
 """Prediction of accuracies from the trained networks of a search and of others before it.
 
 A Gaussian process over several sources of trained networks: they share what the capacity of a
-network is worth, what each part of it is worth beside that, and a small part of the rest; those of
-one data set share most of the rest, and each source has its own level. So networks can be compared
-before any is trained, and the longer a search trains, the less the others say. Source of the kind
-of model: Bonilla, Chai, Williams, "Multi-task Gaussian process prediction", NIPS 2007.
+network is worth, what each part of it is worth beside that, and a small part of the rest; those
+whose networks do alike work share more of both, those of one data set most of the rest, and each
+source has its own level. So networks can be compared before any is trained, and the longer a search
+trains, the less the others say. Source of the kind of model: Bonilla, Chai, Williams, "Multi-task
+Gaussian process prediction", NIPS 2007.
 """
 
 from __future__ import annotations
@@ -33,9 +34,15 @@ SLOPE, SLOPE_DEVIATION = 0.15, 0.08
 """Log odds a unit of ``capacity``."""
 TERMS = ("log2_weights", "log2_macs", "mean_weight_bits", "mean_activation_bits")
 """Features that ``capacity`` is a sum of, for the most part."""
-TERM_DEVIATION = 0.1
+TERM_DEVIATION = 0.05
 """Log odds a unit of one of TERMS, besides its part of ``capacity``: on the shipped studies a bit
 is worth less against a doubling of the weights than there."""
+ALIKE = 4.0
+"""Doublings of products between the average networks of two sources over which these are alike:
+what is worth its LUTs on small images need not be on large ones."""
+ALIKE_TERM, ALIKE_NEAR = 0.2, 0.3
+"""Deviations, besides, of the worth of a unit of TERMS and from the slopes, that alike sources
+share."""
 SHARED, OWN = 0.15, 0.6
 """Deviations of log odds from the slope: their part that all data sets share, and the part that
 sources of one data set do."""
@@ -130,36 +137,45 @@ class TransferPredictor:
         self._features = np.vstack([one.features for one in sources])
         self._centre, self._source, self._dataset = centre, source, dataset == own.dataset
         centres = np.array([centre, *(one.features.mean(axis=0) for one in sources[1:])])
+        work = centres[:, FEATURES.index("log2_macs")]
+        alike = np.exp(-np.square(work[:, None] - work) / (2 * ALIKE**2))
+        self._alike = alike[0, source]
         self._known = _Size.of(self._features - centres[source])
         levels = [LEVEL] + [float(one.odds.mean()) for one in sources[1:]]
         rest = np.concatenate([one.odds for one in sources]) - np.array(levels)[source]
         with one_thread():
             known = self._covariance(
-                self._features, self._known, source[:, None] == source, dataset[:, None] == dataset
+                self._features,
+                self._known,
+                source[:, None] == source,
+                dataset[:, None] == dataset,
+                alike[source[:, None], source],
             )
             self._lower = cholesky(known + NOISE**2 * np.eye(len(known)), lower=True)
             self._weights = cho_solve((self._lower, True), rest - SLOPE * self._known.capacity)
 
     def _covariance(
-        self, features: Floats, size: _Size, one_source: Bools, one_dataset: Bools
+        self, features: Floats, size: _Size, one_source: Bools, one_dataset: Bools, alike: Floats
     ) -> Floats:
         """Return the covariances of log odds of n networks and the known ones, shape (n, known).
 
-        size: of the n networks; one_source, one_dataset: True where both are of one.
+        size: of the n networks; one_source, one_dataset: True where both are of one; alike: 0..1,
+        how similar the work of their sources' networks is.
         """
         gaps = np.square(features).sum(1)[:, None] + np.square(self._features).sum(1)
         near = np.exp((features @ self._features.T - gaps / 2) / LENGTH**2)
         return (
-            near * (SHARED**2 + OWN**2 * one_dataset)
+            near * (SHARED**2 + ALIKE_NEAR**2 * alike + OWN**2 * one_dataset)
             + LEVEL_DEVIATION**2 * one_source
             + SLOPE_DEVIATION**2 * np.outer(size.capacity, self._known.capacity)
-            + TERM_DEVIATION**2 * size.terms @ self._known.terms.T
+            + (TERM_DEVIATION**2 + ALIKE_TERM**2 * alike) * (size.terms @ self._known.terms.T)
         )
 
     def _with_known(self, features: Floats) -> tuple[_Size, Floats]:
         """Return the size of n networks of the own source, and covariances with the known ones."""
         size = _Size.of(features - self._centre)
-        return size, self._covariance(features, size, self._source == 0, self._dataset)
+        mine = self._source == 0, self._dataset, self._alike
+        return size, self._covariance(features, size, *mine)
 
     def odds(self, features: Floats) -> tuple[Floats, Floats]:
         """Return the mean log odds of a correct answer and their standard deviations, each (n,).
@@ -169,8 +185,14 @@ class TransferPredictor:
         with one_thread():
             size, shared = self._with_known(features)
             told = solve_triangular(self._lower, shared.T, lower=True)
-        own = SHARED**2 + OWN**2 + LEVEL_DEVIATION**2 + (SLOPE_DEVIATION * size.capacity) ** 2
-        own += TERM_DEVIATION**2 * np.square(size.terms).sum(1)
+        own = (
+            SHARED**2
+            + ALIKE_NEAR**2
+            + OWN**2
+            + LEVEL_DEVIATION**2
+            + (SLOPE_DEVIATION * size.capacity) ** 2
+        )
+        own += (TERM_DEVIATION**2 + ALIKE_TERM**2) * np.square(size.terms).sum(1)
         deviation = np.sqrt(np.maximum(own - np.square(told).sum(0), 0.0))
         return LEVEL + SLOPE * size.capacity + shared @ self._weights, deviation
 

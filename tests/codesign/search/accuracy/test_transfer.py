@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from codesign.search.accuracy import evaluation, transfer
-from codesign.search.accuracy.features import FEATURES, capacity
+from codesign.search.accuracy import evaluation, study_data, transfer
+from codesign.search.accuracy.features import FEATURES, capacity, network_features
 from codesign.search.accuracy.transfer import Source, TransferPredictor
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import network_key
 
 RANDOM = np.random.default_rng(0)
 DRAWN = RANDOM.normal(10, 1, (60, len(FEATURES)))
@@ -55,11 +58,12 @@ def test_a_predictor_of_one_source_is_a_gaussian_process() -> None:
     place = np.square(DRAWN[:, None] - DRAWN).sum(2)
     sizes = capacity(DRAWN - CENTRE)
     terms = (DRAWN - CENTRE)[:, [FEATURES.index(name) for name in transfer.TERMS]]
+    rest = transfer.OWN**2 + transfer.SHARED**2 + transfer.ALIKE_NEAR**2
     kernel = (
-        (transfer.OWN**2 + transfer.SHARED**2) * np.exp(-place / (2 * transfer.LENGTH**2))
+        rest * np.exp(-place / (2 * transfer.LENGTH**2))
         + transfer.LEVEL_DEVIATION**2
         + transfer.SLOPE_DEVIATION**2 * np.outer(sizes, sizes)
-        + transfer.TERM_DEVIATION**2 * terms @ terms.T
+        + (transfer.TERM_DEVIATION**2 + transfer.ALIKE_TERM**2) * terms @ terms.T
     )
     noisy = np.linalg.inv(kernel[:10, :10] + transfer.NOISE**2 * np.eye(10))
     mean = transfer.LEVEL + transfer.SLOPE * sizes
@@ -83,7 +87,34 @@ def test_what_a_part_of_the_capacity_is_worth_is_learned_from_others() -> None:
     assert told[1] > told[0]
 
 
+def test_what_networks_of_alike_work_teach_counts_more() -> None:
+    """Others of 16 times the products say less of what bits are worth than others of as many."""
+    bits, macs = (FEATURES.index(name) for name in ("mean_weight_bits", "log2_macs"))
+    accuracies = np.asarray(expit(2 + 0.5 * (DRAWN[:, bits] - 10)))
+    pair = np.tile(CENTRE, (2, 1))
+    pair[:, bits] += (0.0, 2.0)
+    worths = []
+    for apart in (0.0, 8.0, 40.0):
+        moved = DRAWN.copy()
+        moved[:, macs] += apart
+        before = Source("other", moved, accuracies, 5000)
+        odds, _ = TransferPredictor(NOTHING, [before], CENTRE).odds(pair)
+        worths.append(odds[1] - odds[0])
+    assert worths[0] > worths[1] > worths[2]
+    assert worths[0] == pytest.approx(1.0, rel=0.15)
+
+
 def test_shipped_studies_are_sources() -> None:
     sources = {one.dataset: one for one in evaluation.shipped_sources()}
-    assert set(sources) == {"digits", "fashion-mnist"}
+    assert set(sources) == {"digits", "fashion-mnist", "cifar10"}
     assert all(one.features.shape[1] == len(FEATURES) for one in sources.values())
+
+
+def test_features_of_the_shipped_photos_are_those_of_their_networks() -> None:
+    rows = study_data.read(study_data.SHIPPED / study_data.BRIEFS, study_data.Brief)
+    space = SearchSpace(load_declaration("photos"), (3, 32, 32), 10)
+    candidates = np.array([[int(gene) for gene in row.genes.split()] for row in rows])
+    found = network_features(space.layers(candidates))
+    stored = np.array([[getattr(row, name) for name in FEATURES] for row in rows])
+    assert found == pytest.approx(stored, abs=1e-4)
+    assert [network_key(space, one) for one in candidates] == [row.key for row in rows]
