@@ -48,8 +48,8 @@ SHARED, OWN = 0.15, 0.6
 sources of one data set do."""
 LENGTH = 2.0
 """Distance in features over which deviations from the slope are alike."""
-NOISE = 0.3
-"""Deviation of log odds between two trainings of one network."""
+NOISE = 0.15
+"""Deviation of log odds between two trainings of one network, on any number of images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,12 @@ class Source:
     def odds(self) -> Floats:
         """Log odds of a correct answer, shape (n,), finite."""
         return log_odds(self.accuracies, self.images)
+
+    @property
+    def noise(self) -> Floats:
+        """Deviations of ``odds`` by chance, shape (n,): of the training, and of the images."""
+        shares = expit(self.odds)
+        return np.sqrt(NOISE**2 + 1 / (self.images * shares * (1 - shares)))
 
 
 class _Size(NamedTuple):
@@ -151,7 +157,8 @@ class TransferPredictor:
                 dataset[:, None] == dataset,
                 alike[source[:, None], source],
             )
-            self._lower = cholesky(known + NOISE**2 * np.eye(len(known)), lower=True)
+            noise = np.concatenate([one.noise for one in sources])
+            self._lower = cholesky(known + np.diag(np.square(noise)), lower=True)
             self._weights = cho_solve((self._lower, True), rest - SLOPE * self._known.capacity)
 
     def _covariance(

@@ -65,13 +65,24 @@ def test_a_predictor_of_one_source_is_a_gaussian_process() -> None:
         + transfer.SLOPE_DEVIATION**2 * np.outer(sizes, sizes)
         + (transfer.TERM_DEVIATION**2 + transfer.ALIKE_TERM**2) * terms @ terms.T
     )
-    noisy = np.linalg.inv(kernel[:10, :10] + transfer.NOISE**2 * np.eye(10))
+    noisy = np.linalg.inv(kernel[:10, :10] + np.diag(own.noise**2))
     mean = transfer.LEVEL + transfer.SLOPE * sizes
     expected = mean + kernel[:, :10] @ noisy @ (own.odds - mean[:10])
     variance = np.diag(kernel) - np.diag(kernel[:, :10] @ noisy @ kernel[:10])
     odds, deviation = TransferPredictor(own, [], CENTRE).odds(DRAWN)
     assert odds == pytest.approx(expected)
     assert deviation == pytest.approx(np.sqrt(variance))
+
+
+def test_many_images_tell_an_accuracy_more_certainly() -> None:
+    """By the binomial distribution, beside what another training would change."""
+    few, many = (Source("mine", DRAWN[:3], np.array([0.5, 0.9, 1.0]), n) for n in (200, 5000))
+    assert few.noise[:2] == pytest.approx(
+        np.sqrt(transfer.NOISE**2 + np.array([1 / 50, 1 / 18])), rel=0.02
+    )
+    assert (many.noise < few.noise).all()
+    assert np.isfinite(few.noise).all()
+    assert (many.noise > transfer.NOISE).all()
 
 
 def test_what_a_part_of_the_capacity_is_worth_is_learned_from_others() -> None:
