@@ -1,9 +1,9 @@
 """Prediction of accuracies from the trained networks of a search and of others before it.
 
 A Gaussian process over several sources of trained networks: they share what the capacity of a
-network is worth, what each part of it is worth beside that, and a small part of the rest; those
-whose networks do alike work share more of both, those of one data set most of the rest, and each
-source has its own level. So networks can be compared before any is trained, and the longer a search
+network is worth, what each part of it is worth beside that (those whose networks do alike work more
+so), and a small part of the rest; those of one data set share most of the rest, and each source has
+its own level. So networks can be compared before any is trained, and the longer a search
 trains, the less the others say. Source of the kind of model: Bonilla, Chai, Williams, "Multi-task
 Gaussian process prediction", NIPS 2007.
 """
@@ -40,16 +40,17 @@ is worth less against a doubling of the weights than there."""
 ALIKE = 4.0
 """Doublings of products between the average networks of two sources over which these are alike:
 what is worth its LUTs on small images need not be on large ones."""
-ALIKE_TERM, ALIKE_NEAR = 0.2, 0.3
-"""Deviations, besides, of the worth of a unit of TERMS and from the slopes, that alike sources
-share."""
+ALIKE_TERM = 0.2
+"""Deviation, besides, of the worth of a unit of TERMS that alike sources share."""
 SHARED, OWN = 0.15, 0.6
 """Deviations of log odds from the slope: their part that all data sets share, and the part that
 sources of one data set do."""
 LENGTH = 2.0
 """Distance in features over which deviations from the slope are alike."""
-NOISE = 0.15
-"""Deviation of log odds between two trainings of one network, on any number of images."""
+NOISE, MOST_NOISE = 0.15, 0.3
+"""Deviation of log odds between two trainings of one network, on any number of images; and the most
+that counts, few images included: replays of a search (docs/measurements/search.md) were worse with
+what the binomial distribution says of nearly perfect networks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,8 @@ class Source:
     def noise(self) -> Floats:
         """Deviations of ``odds`` by chance, shape (n,): of the training, and of the images."""
         shares = expit(self.odds)
-        return np.sqrt(NOISE**2 + 1 / (self.images * shares * (1 - shares)))
+        chance = np.sqrt(NOISE**2 + 1 / (self.images * shares * (1 - shares)))
+        return np.minimum(chance, MOST_NOISE)
 
 
 class _Size(NamedTuple):
@@ -172,7 +174,7 @@ class TransferPredictor:
         gaps = np.square(features).sum(1)[:, None] + np.square(self._features).sum(1)
         near = np.exp((features @ self._features.T - gaps / 2) / LENGTH**2)
         return (
-            near * (SHARED**2 + ALIKE_NEAR**2 * alike + OWN**2 * one_dataset)
+            near * (SHARED**2 + OWN**2 * one_dataset)
             + LEVEL_DEVIATION**2 * one_source
             + SLOPE_DEVIATION**2 * np.outer(size.capacity, self._known.capacity)
             + (TERM_DEVIATION**2 + ALIKE_TERM**2 * alike) * (size.terms @ self._known.terms.T)
@@ -192,13 +194,7 @@ class TransferPredictor:
         with one_thread():
             size, shared = self._with_known(features)
             told = solve_triangular(self._lower, shared.T, lower=True)
-        own = (
-            SHARED**2
-            + ALIKE_NEAR**2
-            + OWN**2
-            + LEVEL_DEVIATION**2
-            + (SLOPE_DEVIATION * size.capacity) ** 2
-        )
+        own = SHARED**2 + OWN**2 + LEVEL_DEVIATION**2 + (SLOPE_DEVIATION * size.capacity) ** 2
         own += (TERM_DEVIATION**2 + ALIKE_TERM**2) * np.square(size.terms).sum(1)
         deviation = np.sqrt(np.maximum(own - np.square(told).sum(0), 0.0))
         return LEVEL + SLOPE * size.capacity + shared @ self._weights, deviation
