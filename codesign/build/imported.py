@@ -29,7 +29,7 @@ from models.importing.folder import NetworkFolder
 from models.importing.imports import Source
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import DEPTH_RANGES, RANGES
+from rtl_gen.parameters import DEPTH_RANGES, RANGES, ConfigError
 
 PIXEL_VALUES = "pixels"
 """Key of the values of the file's input that pixels 0 and 255 are."""
@@ -204,6 +204,11 @@ def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:
     config = build(file.npu, NpuConfig, **{
         name: value for name, value in widths(network).items() if name not in given
     })  # fmt: skip
+    if "wide_input_passes" not in given:
+        try:
+            config = taking_input(config, network)
+        except ConfigError as error:
+            raise file.npu.error(str(error)) from None
     return on(found, fitted(config, network, tuple(given)), file.clock_mhz), network
 
 
@@ -215,26 +220,44 @@ def on(
     return ImportedDesign(found.name, found.source, values, npu, found.pixels, clock_mhz)
 
 
-def widths(network: IntegerNetwork) -> dict[str, int]:
+def widths(network: IntegerNetwork) -> dict[str, Any]:
     """Return the widths of activations, accumulators and scales that a network needs.
 
     Beside them, where it has activation functions, the tables that hold them and the depth of the
-    channel table that these need.
+    channel table that these need; where it has thresholds of its own, post units that compare with
+    them, and activations that may be narrower than the input (``taking_input``).
     """
-    output = network.layers[-1].output
-    activations = max(spec.bits for name, spec in network.tensors.items() if name != output)
+    codes = {name: spec.bits for name, spec in network.tensors.items()}
+    del codes[network.layers[-1].output]
+    compares = any(layer.thresholds is not None for layer in network.mac_layers)
+    if compares:
+        del codes[network.input]
+    activations = max(codes.values())
     looked_up = [layer.lookup.bits for layer in network.mac_layers if layer.lookup]
     activations = max(activations, *looked_up, 1)
-    found = {
+    found: dict[str, Any] = {
         "activation_bits": activations,
         "accumulator_bits": max(accumulator_bits(network), RANGES["accumulator_bits"][0]),
         "scale_bits": network.scale_bits,
     }
+    if compares:
+        found["requantisation"] = "thresholds"
     tables = table_count(network)
     if tables:
         found["activation_tables"] = tables
         found["channel_depth"] = max(tables << activations, DEPTH_RANGES["channel_depth"][0])
     return found
+
+
+def taking_input(npu: NpuConfig, network: IntegerNetwork) -> NpuConfig:
+    """Return an NPU that compares with thresholds as one that takes the network's input.
+
+    A wider input than its codes takes several passes. Raises ConfigError where it cannot.
+    """
+    if not npu.has_thresholds or network.tensors[network.input].bits <= npu.activation_bits:
+        return npu
+    passes = max(npu.passes(reader.weight_bits) for reader in network.input_readers)
+    return dataclasses.replace(npu, wide_input_passes=passes)
 
 
 def fitted(npu: NpuConfig, network: IntegerNetwork, said: tuple[str, ...] = ()) -> NpuConfig:

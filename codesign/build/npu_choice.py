@@ -5,6 +5,7 @@ Nothing is trained and no network changes: the array's shape is all that is chos
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from codesign.results import Infeasible, InfeasibleError
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.emit import verilog
+from rtl_gen.parameters import ConfigError
 
 PRODUCTS = (16, 2048)
 """(Fewest, most) products a cycle of the arrays that are estimated."""
@@ -72,7 +74,10 @@ def choose(
     family: of FPGAs, a key of families.FAMILIES. tell: called with a line on each synthesis. Raises
     InfeasibleError where none fits, and as ``synthesise`` does.
     """
-    configs = list(grid(imported.widths(network)))
+    configs = []
+    for config in grid(imported.widths(network)):
+        with contextlib.suppress(ConfigError):  # of digits that a wide input needs to be narrower
+            configs.append(imported.taking_input(config, network))
     layers = LayerTable.of([network]).take(np.zeros(len(configs), np.int64))
     found = estimate(model_file.load(), layers, ConfigTable.of(configs), clock_mhz, family)
     runs = found.words.overflow() <= 0

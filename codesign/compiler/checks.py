@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler.mapping.schedule import Schedule
+from codesign.compiler.mapping.shapes import reads_padding
 from codesign.compiler.mapping.tiles import takes_one_pass
 from codesign.compiler.program import lookups, thresholds
 from codesign.compiler.program.instructions import ProgramStep, program_words
@@ -203,7 +204,7 @@ def _wide_input_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[
             fewer = (*_wide_passes(network, config), *levers, "use fewer weight bits in this layer")
             have = config.wide_input_passes
             yield Infeasible("wide_input_passes", layer.name, need, have, "passes", fewer)
-        if len(layer.sources) > 1 or (layer.pad_code and any(layer.padding)):
+        if len(layer.sources) > 1 or (layer.pad_code and reads_padding(layer, network)):
             have = config.activation_bits
             yield Infeasible("activation_bits", layer.name, bits, have, "bits", levers)
 

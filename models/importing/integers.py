@@ -16,7 +16,13 @@ import numpy as np
 from models import arithmetic
 from models.errors import ModelError
 from models.importing.mapping.stages import Stage, Window
-from models.importing.numbers import SCALE_BITS, Numbers, numbers_of, table_of
+from models.importing.numbers import (
+    SCALE_BITS,
+    Numbers,
+    accumulators_of,
+    numbers_of,
+    table_of,
+)
 from models.importing.readers.foreign import Grid
 from models.importing.readers.table import Table
 from models.integer import checks
@@ -144,7 +150,7 @@ class _Builder:
             stage, [_grid(self.stages[name]).scale for name in stage.inputs], grid.scale
         )
         window = _pool_window(output.window)
-        zeros = _zero_points(stage, grid)
+        zeros = _zero_points(stage, grid) if stage.thresholds is None else [grid.zero_point]
         for position, zero in enumerate(zeros):
             last = position == len(zeros) - 1
             name = output.name if last else f"{stage.name}_clip{position + 1}"
@@ -177,11 +183,14 @@ class _Builder:
             stride=stage.stride,
             padding=pads[:2],
             # Padding of a max pooling must lose to every code; elsewhere it is the real value 0.
-            pad_code=0 if stage.window else self.tensors[stage.inputs[0]].zero_point,
+            pad_code=0
+            if stage.window or not any(pads)
+            else self.tensors[stage.inputs[0]].zero_point,
             weight_bits=numbers.weight_bits,
             bias=numbers.bias,
             requant_multiplier=numbers.multiplier,
             requant_shift=numbers.shift,
+            thresholds=accumulators_of(stage, numbers),
         )
 
     def _copy(self, tensor: str, name: str, output: str, *, raw: bool = False) -> MacLayer:

@@ -19,6 +19,8 @@ SCALE_BITS = 16
 """Bits of the requantisation multipliers of imported networks."""
 ADD_ERROR = 1 / 512
 """Largest error of a sum of two maps by its weights, in steps of the result, where bits allow."""
+_SAME_THRESHOLD = 1 / 1024
+"""Accumulator units that a threshold may lie above an integer by the file's rounding."""
 _SAME_BIAS = 1e-5
 """Relative difference of a bias's scale from that of the accumulators, by rounding of the file."""
 
@@ -89,6 +91,21 @@ def table_of(stage: Stage, before: Grid, after: Grid) -> Lookup:
 
     ends = [(one.scale, one.zero_point, one.bits) for one in (before, after)]
     return lookup(clipped, ends[0], ends[1], (after.low, after.high))
+
+
+def accumulators_of(stage: Stage, numbers: Numbers) -> Ints | None:
+    """Return the least accumulators that reach a stage's thresholds, int64 (out, codes - 1).
+
+    None where it rounds. Beyond the stage's clip every accumulator reaches a threshold, or none. A
+    bias counts as the file has it, not as it is rounded.
+    """
+    if stage.thresholds is None:
+        return None
+    sums = (stage.thresholds - stage.bias[:, None]) / numbers.unit[:, None]
+    least = np.ceil(sums - _SAME_THRESHOLD) + numbers.bias[:, None]
+    least = np.where(stage.thresholds <= stage.clip[0], arithmetic.LEAST, least)
+    least = np.where(stage.thresholds > stage.clip[1], arithmetic.MOST, least)
+    return np.clip(least, arithmetic.LEAST, arithmetic.MOST).astype(np.int64)
 
 
 def ones(channels: int) -> Kernel:

@@ -8,6 +8,7 @@ import random
 import numpy as np
 
 from codesign.compiler import accumulator_bits, minimal_depths
+from codesign.compiler.mapping.shapes import reads_padding
 from codesign.compiler.mapping.tiles import takes_one_pass
 from models.integer.network import IntegerNetwork
 from models.quantisation.plan import MAX_BITS
@@ -29,7 +30,7 @@ def with_wide_input(
     readers, image = network.input_readers, network.tensors[network.input]
     if config.activation_bits == MAX_BITS or any(len(r.sources) > 1 for r in readers):
         return None
-    if image.signed and any(any(r.padding) for r in readers):
+    if any(r.pad_code and reads_padding(r, network) for r in readers):
         return None
     needs = [1 if takes_one_pass(config, r) else config.passes(r.weight_bits) for r in readers]
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.integer.network import IntegerNetwork, MacLayer
+from models.integer.network import IntegerNetwork, MacLayer, convolved, extent
 
 
 @dataclass(frozen=True)
@@ -81,4 +81,17 @@ def _shape(network: IntegerNetwork, layer: MacLayer, index: int) -> LayerShape:
         kernel=(kernel[0], kernel[1]),
         pool=layer.pool.kernel if layer.pool else (1, 1),
         pool_stride=layer.pool.stride if layer.pool else (1, 1),
+    )
+
+
+def reads_padding(layer: MacLayer, network: IntegerNetwork) -> bool:
+    """Return True if a window of the layer reaches beyond its input, on any side."""
+    in_shape = network.tensors[layer.sources[0].tensor].shape
+    sides = zip(
+        convolved(layer, network.tensors[layer.output].shape),
+        layer.stride, extent(layer), layer.padding, in_shape[1:], strict=True,
+    )  # fmt: skip
+    return any(
+        before > 0 or (count - 1) * stride + reach - before > size
+        for count, stride, reach, before, size in sides
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from models.importing.mapping import moves, sums
 from models.importing.mapping.stages import Stage
 from models.importing.mapping.walk import INPUT, Value, Walk, same_grid
@@ -24,6 +26,8 @@ def quantise(walk: Walk, node: Node) -> Row:
             f"activations of {grid.bits} bits", "bits", "quantise activations to 8 bits or fewer"
         )
     stage = walk.stages[value.stage]
+    if "thresholds" in node.attributes:
+        return compare(walk, node, value, grid)
     if same_grid(stage.grid, grid):
         walk.put(node, value)
         return moves.row(walk, node, "rounds what is rounded so already")
@@ -38,6 +42,30 @@ def quantise(walk: Walk, node: Node) -> Row:
     made.grid = grid
     walk.put(node, lies_like(walk, made, value))
     return sums.mapped(node, made)
+
+
+def compare(walk: Walk, node: Node, value: Value, grid: Grid) -> Row:
+    """Map thresholds of each channel: the end of an open stage, or a layer that compares codes."""
+    value, channels = walk.aligned(value)
+    table = np.asarray(node.attributes["thresholds"])
+    if len(table) not in (1, len(channels)):
+        raise RefusalError(f"thresholds of {len(table)} channels, not {len(channels)}")
+    stage = walk.stages[value.stage]
+    if stage.is_open and stage.op == "max_pool":  # of sums, as of their codes
+        stage.grid, stage = grid, walk.stages[stage.inputs[0]]
+    joins = stage.is_open and stage.op in _COMPARING
+    if joins and stage.op == "add":
+        _settle(walk, stage, grid)
+    made = stage if joins else new_scale(walk, node, value)
+    found = np.full((stage.shape[0], table.shape[1]), np.inf)
+    found[channels] = table
+    made.thresholds, made.grid = found, grid
+    walk.put(node, value if joins else lies_like(walk, made, value))
+    return moves.row(walk, node, "codes of the layer") if joins else sums.mapped(node, made)
+
+
+_COMPARING = ("conv2d", "linear", "avg_pool", "scale", "add")
+"""Operations of stages whose sums thresholds can be compared with."""
 
 
 def dequantise(walk: Walk, node: Node) -> Row:

@@ -96,6 +96,9 @@ class Stage:
     """Codes of the bias and their scale (out,), as long as the bias is the file's."""
     clip: tuple[float, float] = UNCLIPPED
     grid: Grid | None = None
+    thresholds: Reals | None = None
+    """Values that the codes 1 and up begin at, (out, 2**bits - 1), where the file says them instead
+    of rounding to the grid."""
     halves: bool = False
     """True where it sums the rectified halves of one map, which are rounded as its result is."""
     closed: bool = False

@@ -10,6 +10,7 @@ from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding
 from models.importing.readers.onnx_reading import Reading
 from models.importing.readers.table import RefusalError
+from models.quantisation.plan import MOST_THRESHOLD_BITS
 
 _ROUNDINGS = ("ROUND", "HALF_EVEN", "HALF_UP", "ROUND_TO_NEAREST")
 """Modes that differ only halfway between two codes."""
@@ -49,7 +50,8 @@ def bipolar(reading: Reading, node: Node) -> list[Node]:
 def thresholds(reading: Reading, node: Node) -> list[Node]:
     """Read MultiThreshold: steps of equal distance in each channel are a scale and a rounding.
 
-    ``y = out_scale * (number of thresholds <= x) + out_bias``.
+    Others stay thresholds, of codes of up to MOST_THRESHOLD_BITS bits. ``y = out_scale * (number of
+    thresholds <= x) + out_bias``.
     """
     given = node.attributes
     if given.get("data_layout", "NCHW") not in ("NCHW", "NC"):
@@ -64,14 +66,21 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
             "thresholds",
             "2**bits - 1 thresholds in each channel, out_bias a multiple of out_scale",
         )
-    steps = np.diff(table, axis=1) if count > 1 else np.ones((len(table), 1))
+    grid = Rounding(np.array(scale), np.array(-bias / scale), bits, bias < 0)
+    if bias < 0:  # codes of a signed tensor are counted from its lowest value
+        grid = replace(grid, zero=np.array(-bias / scale - (1 << (bits - 1))))
+    # One threshold alone has no distance that a scale and a rounding could follow from.
+    steps = np.diff(table, axis=1) if count > 1 else np.zeros((len(table), 1))
     step = steps.mean(axis=1)
     if (step <= 0).any() or (np.abs(steps - step[:, None]) > 1e-3 * step[:, None]).any():
-        raise RefusalError(
-            "thresholds of unequal distances are no scale and rounding",
-            "thresholds",
-            "a uniform quantiser",
-        )
+        if bits > MOST_THRESHOLD_BITS or (steps < 0).any():
+            raise RefusalError(
+                f"thresholds that fall, or of unequal distances for codes of {bits} bits",
+                "thresholds",
+                f"rising ones, of equal distances beyond {MOST_THRESHOLD_BITS} bits",
+            )
+        given = {"grid": grid, "thresholds": table}
+        return [replace(node, op="Quantise", inputs=node.inputs[:1], attributes=given)]
     # x reaches threshold i at (x - first) / step >= i - 1, which is rounded half up.
     numbers = {
         "gain": scale / step,
@@ -80,9 +89,6 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
         "variance": np.ones(len(table)),
     }
     names = [reading.store(f"{node.outputs[0]}#{end}", array) for end, array in numbers.items()]
-    grid = Rounding(np.array(scale), np.array(-bias / scale), bits, bias < 0)
-    if bias < 0:  # codes of a signed tensor are counted from its lowest value
-        grid = replace(grid, zero=np.array(-bias / scale - (1 << (bits - 1))))
     scaled = f"{node.outputs[0]}#scaled"
     inputs = (node.inputs[0], *names)
     return [

@@ -249,6 +249,19 @@ def test_additions_and_padding_that_is_not_0_are_refused() -> None:
             plan(network, sized(network, **knobs))
 
 
+def test_padding_below_and_right_alone_counts_as_padding() -> None:
+    """Its code is read in every pass, which is right for code 0 alone."""
+    knobs = {"activation_bits": 4, "weight_digit_bits": 4, "wide_input_passes": 1}
+    for zero, after in ((9, (1, 0)), (9, (0, 1)), (0, (1, 1)), (9, (0, 0))):
+        net = NetworkBuilder(random.Random(1), (4, 6, 5), 8, zero_point=zero)
+        net.linear(net.conv("image", 4, (3, 3), after=after), 3)
+        network = net.build()
+        if zero and any(after):
+            assert "8 bits of activation_bits, has 4" in refusal(network, **knobs)
+        else:
+            check_against_reference(network, compile_network(network, sized(network, **knobs)))
+
+
 @pytest.mark.parametrize(
     ("knobs", "allowed"),
     [

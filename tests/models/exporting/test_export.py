@@ -81,15 +81,22 @@ def test_onnx_runtime_gives_the_scores_of_learned_thresholds() -> None:
 def test_qonnx_says_learned_thresholds_by_its_own_operator(tmp_path: Path) -> None:
     import onnx
 
-    network = learned(random_network(random.Random(2), 2, 0.0, 8), 2)
-    content = written(network, "qonnx")
-    assert content is not None
-    own = [layer for layer in network.mac_layers if layer.thresholds is not None]
-    nodes = [n for n in onnx.load_from_string(content).graph.node if n.op_type == "MultiThreshold"]
-    assert len(nodes) == len(own) > 0
-    (tmp_path / "net.onnx").write_bytes(content)
-    refused = imports.read(tmp_path / "net.onnx").table.refused
-    assert any("unequal distances" in one.reason for one in refused), refused
+    compared = 0
+    for seed in range(12):
+        network = learned(random_network(random.Random(seed), 2, 0.0, 8), seed)
+        content = written(network, "qonnx")
+        own = [layer for layer in network.mac_layers if layer.thresholds is not None]
+        if content is None or not own:
+            continue
+        nodes = onnx.load_from_string(content).graph.node
+        assert sum(node.op_type == "MultiThreshold" for node in nodes) == len(own)
+        (tmp_path / "net.onnx").write_bytes(content)
+        back = imports.read(tmp_path / "net.onnx").integer
+        if back is not None:
+            codes = codes_of(network)
+            assert np.array_equal(outputs(back, codes), outputs(network, codes))
+            compared += 1
+    assert compared >= 4
 
 
 @pytest.mark.parametrize("kind", export.FORMATS)

@@ -285,3 +285,75 @@ def test_codes_clipped_to_fewer_bits_are_a_rounding_to_them(tmp_path: Path) -> N
     assert np.ptp(theirs) == 15
     assert np.abs(ours - theirs.astype(int)).max() <= 1
     assert np.mean(ours != theirs) < 0.01
+
+
+def thresholds_file(
+    tmp_path: Path, table: Any, pooled: bool = False, clipped: bool = False
+) -> Path:
+    """Write two convolutions of 2-bit weights with a MultiThreshold of any table between them."""
+    random = np.random.default_rng(3)
+    k: dict[str, Any] = {
+        "w": random.integers(-1, 2, (4, 2, 3, 3)).astype(np.float32),
+        "v": random.integers(-1, 2, (3, 4, 1, 1)).astype(np.float32),
+        "b": np.array([0.3, -1.2, 0.0, 2.7], np.float32),
+        "t": np.asarray(table, np.float32),
+    }
+    nodes = [
+        quant("x", "xq", scalar(0.5), k, bits=8, zero=0),
+        quant("w", "wq", scalar(1.0), k, bits=2, narrow=1),
+        quant("v", "vq", scalar(1.0), k, bits=2, narrow=1),
+        node("Conv", ["xq", "wq", "b"], ["a"]),
+    ]
+    last = "a"
+    if clipped:
+        nodes.append(node("Relu", [last], ["r"]))
+        last = "r"
+    if pooled:
+        nodes.append(node("MaxPool", [last], ["p"], kernel_shape=[2, 2], strides=[2, 2]))
+        last = "p"
+    nodes += [
+        node("MultiThreshold", [last, "t"], ["c"], domain=QONNX, out_scale=0.25, out_bias=0.0),
+        node("Conv", ["c", "vq"], ["y"]),
+    ]
+    return write(tmp_path / "t.onnx", model(nodes, k, shape=(1, 2, 8, 8)))
+
+
+UNEVEN = [[-9.0, -1.0, 7.0], [0.5, 0.75, 40.0], [-3.25, 2.0, 2.0], [-0.25, 1.5, 1e9]]
+"""Thresholds of a channel a row: equal ones, ones between sums, and one that nothing reaches."""
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("clipped", [False, True])
+def test_thresholds_of_unequal_distances_stay_what_they_are(
+    tmp_path: Path, pooled: bool, clipped: bool
+) -> None:
+    network = integer(thresholds_file(tmp_path, UNEVEN, pooled, clipped))
+    assert network.mac_layers[0].thresholds is not None
+    assert network.mac_layers[0].bias.any()
+    codes = np.random.default_rng(1).integers(0, 256, (20, 2, 8, 8))
+    first, second = network.mac_layers
+    sums = reference.convolve(
+        (codes - 128).astype(np.int64), first.sources[0].weights, (1, 1), 1, 256
+    )
+    sums = 0.5 * sums + np.array([0.3, -1.2, 0.0, 2.7])[:, None, None]
+    if clipped:
+        sums = np.maximum(sums, 0)
+    if pooled:
+        sums = sums.reshape(20, 4, 3, 2, 3, 2).max(axis=(3, 5))
+    theirs = (sums[:, :, None] >= np.array(UNEVEN)[:, :, None, None]).sum(axis=2)
+    ours = reference.run(network, codes.astype(np.uint8))
+    assert np.array_equal(ours[first.output], theirs)
+    logits = reference.convolve(theirs, second.sources[0].weights, (1, 1), 1, 4)
+    assert np.array_equal(ours[network.output.name], logits.reshape(20, -1))
+
+
+def test_thresholds_that_fall_are_refused(tmp_path: Path) -> None:
+    (refused,) = imports.read(thresholds_file(tmp_path, np.array(UNEVEN)[:, ::-1])).table.refused
+    assert "thresholds that fall" in refused.reason
+
+
+def test_a_table_for_all_channels_is_each_channels(tmp_path: Path) -> None:
+    network = integer(thresholds_file(tmp_path, [UNEVEN[1]]))
+    found = network.mac_layers[0].thresholds
+    assert found is not None
+    assert found.shape == (4, 3)
