@@ -43,7 +43,7 @@ class ThresholdQuantiser(ActivationQuantiser):
         gaps = learned(self.log_gaps, values[0, 0].numel(), self.high)
         steps = [gap[:, None, None] for gap in gaps.unbind(dim=1)]
         ratio = values / scale
-        at, line, codes = steps[0], torch.zeros_like(ratio), torch.zeros_like(ratio)
+        at = steps[0]
         # The line's first piece ends at the first threshold and is half a code high.
         line = _HALF * torch.clamp(ratio / at, 0.0, 1.0)
         codes = (ratio >= at).to(ratio.dtype)
