@@ -44,6 +44,8 @@ def requantise(
     return np.clip(scaled + zero_point, 0, (1 << bits) - 1)
 
 
+MOST_THRESHOLD_BITS = 3
+"""Most bits of codes with thresholds of their own: the comparisons double with each."""
 LEAST, MOST = -(1 << 62), 1 << 62
 """Thresholds that every accumulator reaches, and that none does."""
 

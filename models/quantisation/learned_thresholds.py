@@ -31,7 +31,7 @@ class ThresholdQuantiser(ActivationQuantiser):
     """
 
     def __init__(self, bits: int, channels: int) -> None:
-        """bits: 1..plan.MOST_THRESHOLD_BITS (not checked); codes are unsigned."""
+        """bits: 1..models.arithmetic.MOST_THRESHOLD_BITS (not checked); codes are unsigned."""
         super().__init__(bits, signed=False)
         gaps = torch.zeros(channels, self.high)
         gaps[:, 0] = torch.log(torch.tensor(_HALF))

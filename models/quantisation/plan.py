@@ -17,8 +17,6 @@ from models.quantisation.sparsity import Sparsity
 MAX_BITS = 8
 ADD_WEIGHT_BITS = 8
 """Weight bits of a residual add, which give the ratio of its inputs' scales to within 1/254."""
-MOST_THRESHOLD_BITS = 3
-"""Most bits of codes whose thresholds are learned: the comparisons double with each."""
 ONES_WEIGHT_BITS = 2
 """Weight bits of pooling, copies and ReLUs of their own, whose weights are all 1."""
 NO_SPARSITY = "sparsity is for linear layers and conv2d of groups: 1, not for depthwise and grouped"
@@ -226,9 +224,9 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
 def threshold_layers(graph: NetworkGraph, quantisation: Quantisation) -> frozenset[str]:
     """Return the names of the layers whose activations have learned thresholds.
 
-    They are convolutions and linear layers with a ReLU and codes of up to MOST_THRESHOLD_BITS, but
-    for those whose codes share the scale of others (a concat's) or are looked up by an activation
-    function. ``graph`` is in legal form.
+    They are convolutions and linear layers with a ReLU and codes of up to MOST_THRESHOLD_BITS
+    (models.arithmetic), but for those whose codes share the scale of others (a concat's) or are
+    looked up by an activation function. ``graph`` is in legal form.
     """
     if not quantisation.learned_thresholds:
         return frozenset()
@@ -240,7 +238,7 @@ def threshold_layers(graph: NetworkGraph, quantisation: Quantisation) -> frozens
         if isinstance(layer.spec, Conv2d | Linear)
         and layer.spec.relu
         and layer.name not in others
-        and quantisation.spec(layer.name).activation_bits <= MOST_THRESHOLD_BITS
+        and quantisation.spec(layer.name).activation_bits <= arithmetic.MOST_THRESHOLD_BITS
     )
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.arithmetic import MOST_THRESHOLD_BITS
 from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding
 from models.importing.readers.onnx_reading import Reading
 from models.importing.readers.table import RefusalError
-from models.quantisation.plan import MOST_THRESHOLD_BITS
 
 _ROUNDINGS = ("ROUND", "HALF_EVEN", "HALF_UP", "ROUND_TO_NEAREST")
 """Modes that differ only halfway between two codes."""
