@@ -78,6 +78,12 @@ def choose(
     for config in grid(imported.widths(network)):
         with contextlib.suppress(ConfigError):  # of digits that a wide input needs to be narrower
             configs.append(imported.taking_input(config, network))
+    if not configs:
+        bits = network.tensors[network.input].bits
+        levers = ("use fewer input bits", "use fewer weight bits in the first layer")
+        raise InfeasibleError(
+            (Infeasible("wide_input_passes", network.input, bits, 0, "bits", levers),)
+        )
     layers = LayerTable.of([network]).take(np.zeros(len(configs), np.int64))
     found = estimate(model_file.load(), layers, ConfigTable.of(configs), clock_mhz, family)
     runs = found.words.overflow() <= 0

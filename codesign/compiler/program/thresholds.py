@@ -31,11 +31,12 @@ def layer_thresholds(layer: MacLayer, spec: TensorSpec) -> Ints:
 
 
 def reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield a reason if layers have learned thresholds and post units multiply."""
+    """Yield a reason if layers have thresholds of their own and post units multiply."""
     own = [layer.name for layer in network.mac_layers if layer.thresholds is not None]
     if own and not config.has_thresholds:
         levers = ("set npu.requantisation to thresholds", "train without learned_thresholds")
-        yield Infeasible("thresholds", own[0], len(own), 0, "layers of learned", levers)
+        what = "layers with thresholds of their own"
+        yield Infeasible("requantisation", own[0], len(own), 0, what, levers)
 
 
 def offsets(layer: MacLayer, spec: TensorSpec, bias: Ints, unit: ThresholdUnitSpec) -> Ints:

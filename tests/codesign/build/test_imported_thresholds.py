@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def test_the_npu_follows_from_the_file(tmp_path: Path) -> None:
     for config in npu_choice.grid(widths):
         assert config.has_thresholds
         break
+
+
+def test_an_input_that_no_number_of_passes_takes_is_refused(tmp_path: Path) -> None:
+    """Weights of 9 bits need two digits, which codes of 2 bits cannot be read beside."""
+    network = integer(thresholds_file(tmp_path, UNEVEN))
+    first = dataclasses.replace(network.mac_layers[0], weight_bits=9)
+    wide = dataclasses.replace(network, layers=(first, *network.layers[1:]))
+    with pytest.raises(InfeasibleError, match="use fewer weight bits in the first layer"):
+        npu_choice.choose(wide, 5000, "xc7", 100.0)
 
 
 def test_an_npu_that_multiplies_is_refused(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_units_that_multiply_cannot_have_learned_thresholds() -> None:
     multiplying = dataclasses.replace(
         config, requantisation="multiply", scale_bits=network.scale_bits
     )
-    with pytest.raises(InfeasibleError, match=r"learned.*set npu\.requantisation to thresholds"):
+    with pytest.raises(
+        InfeasibleError, match=r"thresholds of their own.*set npu\.requantisation to thresholds"
+    ):
         plan(learned(network, 2), multiplying)
 
 
