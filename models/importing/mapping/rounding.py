@@ -50,12 +50,14 @@ def compare(walk: Walk, node: Node, value: Value, grid: Grid) -> Row:
     table = np.asarray(node.attributes["thresholds"])
     if len(table) not in (1, len(channels)):
         raise RefusalError(f"thresholds of {len(table)} channels, not {len(channels)}")
-    stage = walk.stages[value.stage]
+    stage = pooled = walk.stages[value.stage]
     if stage.is_open and stage.op == "max_pool":  # of sums, as of their codes
-        stage.grid, stage = grid, walk.stages[stage.inputs[0]]
-    joins = stage.is_open and stage.op in _COMPARING
+        stage = walk.stages[stage.inputs[0]]
+    joins = stage.is_open and stage.op in _COMPARING and not stage.halves
     if joins and stage.op == "add":
         _settle(walk, stage, grid)
+    if joins:
+        pooled.grid = grid
     made = stage if joins else new_scale(walk, node, value)
     found = np.full((stage.shape[0], table.shape[1]), np.inf)
     found[channels] = table

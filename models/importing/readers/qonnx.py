@@ -57,6 +57,8 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
     if given.get("data_layout", "NCHW") not in ("NCHW", "NC"):
         raise RefusalError(f"layout {given['data_layout']}", "data_layout", "NCHW")
     table = np.asarray(reading.values(node, 1, "thresholds"), np.float64)
+    if not np.isfinite(table).all():
+        raise RefusalError("thresholds that are not finite (NaN or infinity)", "thresholds")
     scale, bias = float(given.get("out_scale", 1.0)), float(given.get("out_bias", 0.0))
     count = table.shape[1] if table.ndim == 2 else 0
     bits = (count + 1).bit_length() - 1

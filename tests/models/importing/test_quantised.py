@@ -352,6 +352,34 @@ def test_thresholds_that_fall_are_refused(tmp_path: Path) -> None:
     assert "thresholds that fall" in refused.reason
 
 
+@pytest.mark.parametrize("table", [[[float("nan")]], [[0.0, 1.0, float("inf")]]])
+def test_thresholds_that_are_not_finite_are_refused(tmp_path: Path, table: Any) -> None:
+    (refused,) = imports.read(thresholds_file(tmp_path, table)).table.refused
+    assert "not finite" in refused.reason
+
+
+def test_thresholds_of_pooled_sums_that_another_node_reads_are_refused(tmp_path: Path) -> None:
+    """The sums are not rounded where the other node reads them, so nothing is computed of them."""
+    random = np.random.default_rng(3)
+    k: dict[str, Any] = {
+        "w": random.integers(-1, 2, (4, 2, 3, 3)).astype(np.float32),
+        "t": np.asarray(UNEVEN, np.float32),
+    }
+    nodes = [
+        quant("x", "xq", scalar(0.5), k, bits=8, zero=0),
+        quant("w", "wq", scalar(1.0), k, bits=2, narrow=1),
+        node("Conv", ["xq", "wq"], ["a"]),
+        node("GlobalAveragePool", ["a"], ["other"]),
+        node("MaxPool", ["a"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("MultiThreshold", ["p", "t"], ["c"], domain=QONNX, out_scale=0.25, out_bias=0.0),
+        node("GlobalAveragePool", ["c"], ["mean"]),
+        node("Add", ["mean", "other"], ["y"]),
+    ]
+    assert imports.read(
+        write(tmp_path / "t.onnx", model(nodes, k, shape=(1, 2, 8, 8)))
+    ).table.refused
+
+
 def test_a_table_for_all_channels_is_each_channels(tmp_path: Path) -> None:
     network = integer(thresholds_file(tmp_path, [UNEVEN[1]]))
     found = network.mac_layers[0].thresholds
