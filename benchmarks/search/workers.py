@@ -82,8 +82,11 @@ def _fraction(*parts: str) -> float:
 
 
 def batch(records: Sequence[TrialRecord]) -> list[Proposal]:
-    """Return the next networks to train: they follow from the front so far, as in a search."""
-    parents = "+".join(one.key for one in front(records)) or "none"
+    """Return the next networks to train: they follow from the front so far, as in a search.
+
+    They are new ones even where the last batch has changed no front.
+    """
+    parents = f"{len(records)} " + "+".join(one.key for one in front(records))
     keys = [hashlib.sha256(f"{parents} {k}".encode()).hexdigest()[:12] for k in range(BATCH)]
     known = ("images_per_second", "luts")
     return [

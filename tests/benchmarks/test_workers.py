@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.search import postgres, workers
+from codesign.search.trials import TrialRecord
 
 
 @pytest.fixture(params=["journal", "sqlite", "postgresql"])
@@ -21,6 +22,18 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path}/trials.db"
     else:
         yield str(tmp_path / "trials.journal")
+
+
+def test_a_batch_has_new_networks_though_the_front_stays() -> None:
+    """With those of the front alone a search of 80 trials asked for the same eight for ever."""
+    done: list[TrialRecord] = []
+    for _ in range(12):
+        made = workers.batch(done)
+        assert not {one.key for one in made} & {one.key for one in done}
+        for one in made:  # the first of all beats them
+            values = (1 - len(done) / 1000, 1.0, 1.0)
+            done.append(TrialRecord(one.key, {}, {}, {}, values))
+        assert len(workers.front(done)) == 1
 
 
 def test_kills_lose_and_repeat_no_finished_trial(storage: str, tmp_path: Path) -> None:
