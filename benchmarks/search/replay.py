@@ -1,11 +1,13 @@
 """Replay the choice of what to train next over a pool of networks that were all trained.
 
-``python -m benchmarks.search.replay [--json] [--seeds N] [--pickers NAME ...] [--pool]``
+``python -m benchmarks.search.replay [--json] [--seeds N] [--pickers NAME ...] [--without N ...]
+[--pool]``
 
 The pool (benchmarks/data/replay.csv) has networks of the space ``digits``, each trained as a search
 trains briefly: half of them lie on fronts of capacity, throughput and LUTs that searches without
 training find, half are drawn at random from the designs that fit. ``--pool`` trains them anew, in
-some minutes. Budget: LUTS. A seed leaves SEEN of the networks. Pickers, in rounds as in a search,
+some minutes; ``--without`` leaves some out, by their rows, to tell what one lucky training does.
+Budget: LUTS. A seed leaves SEEN of the networks. Pickers, in rounds as in a search,
 are random; own, expected gains without prior knowledge; others, with the shipped tables of other
 data sets; all, with that of digits, too. Columns of a row, one for each picker and seed:
 
@@ -122,13 +124,15 @@ def picks(picker: str, seen: Sequence[int]) -> list[int]:
     return picked
 
 
-def rows(pickers: Sequence[str], seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield one row for each picker and seed."""
+def rows(
+    pickers: Sequence[str], seeds: Sequence[int], without: Sequence[int] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield one row for each picker and seed. without: rows of the pool that no seed leaves."""
     pool = read_pool()
     for picker in pickers:
         for seed in seeds:
             order = np.random.default_rng(seed).permutation(len(pool.rates))
-            seen = [int(k) for k in order[:SEEN]]
+            seen = [int(k) for k in order if k not in without][:SEEN]
             found = picks(picker, seen)
             shares = {f"after_{n}": round(pool.share(found[:n], seen), 4) for n in AFTER}
             yield {"picker": picker, "seed": seed, **shares}
@@ -182,13 +186,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="one object a row")
     parser.add_argument("--seeds", type=int, default=20, help="seeds 0 to N - 1 (default: 20)")
     parser.add_argument("--pickers", nargs="+", choices=PICKERS, default=PICKERS)
+    parser.add_argument(
+        "--without", nargs="+", type=int, default=(), metavar="N",
+        help="rows of the pool to leave out, from 0",
+    )  # fmt: skip
     parser.add_argument("--pool", action="store_true", help="train the pool anew")
     args = parser.parse_args(arguments)
     if args.pool:
         write_pool(jobs=2)
         return
     for picker in args.pickers:
-        found = list(rows([picker], range(args.seeds)))
+        found = list(rows([picker], range(args.seeds), args.without))
         if args.json:
             print("\n".join(map(json.dumps, found)), flush=True)
             continue
