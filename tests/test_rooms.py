@@ -160,6 +160,7 @@ MAY_IMPORT |= {
         *COST,
     ),
     "codesign.build": below("fpga", "tools", *COMPILER, *COST),
+    "codesign.build.floats": below("build", *COMPILER, *COST),
     "codesign.report": below("fpga", "build", *COMPILER, *COST),
     **dict.fromkeys(
         ("codesign.explore", "codesign.explore.given", "codesign.explore.telling"),
@@ -167,6 +168,7 @@ MAY_IMPORT |= {
             "fpga",
             "tools",
             "build",
+            "build.floats",
             "report",
             "explore",
             "explore.given",
@@ -177,7 +179,7 @@ MAY_IMPORT |= {
         ),
     ),
     "codesign.cli": below(
-        "fpga", "tools", "cli.verbs", "cli.verbs.area", "build", "report", "explore"
+        "fpga", "tools", "cli.verbs", "cli.verbs.area", "build", "build.floats", "report", "explore"
     ),
 }
 MAY_IMPORT["codesign.cli.verbs"] = below(
@@ -185,6 +187,7 @@ MAY_IMPORT["codesign.cli.verbs"] = below(
     "fpga",
     "tools",
     "build",
+    "build.floats",
     "report",
     "explore",
     "cost.characterization",

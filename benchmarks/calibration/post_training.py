@@ -20,10 +20,10 @@ import json
 import time
 from pathlib import Path
 
-from codesign.build import float_accuracy, floating
-from codesign.build.evaluation import evaluate
-from codesign.build.float_accuracy import PARTS
-from codesign.build.floating import Bits, Subject
+from codesign.build.evaluation import PARTS, evaluate
+from codesign.build.floats import float_accuracy, quantising, subjects
+from codesign.build.floats.quantising import Bits
+from codesign.build.floats.subjects import Subject
 from codesign.cli.console import table
 from codesign.design import DatasetSpec
 from models.calibration import calibrating
@@ -58,7 +58,7 @@ class Row:
 def measure(subject: Subject, bits: Bits, float_test: float) -> Row:
     """Calibrate and evaluate the network; float_test: test accuracy in floating point."""
     start = time.process_time()
-    quantisation, _ = floating.choose_bits(subject, bits, bits.widest)
+    quantisation, _ = quantising.choose_bits(subject, bits, bits.widest)
     trained: TrainedNetwork = calibrating.calibrate(
         subject.network, quantisation, subject.calibration.images, SCALE_BITS
     )
@@ -92,8 +92,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    found = floating.network_of(args.folder)
-    subject = floating.prepare(found, DatasetSpec(args.data), args.data_dir)
+    found = subjects.network_of(args.folder)
+    subject = subjects.prepare(found, DatasetSpec(args.data), args.data_dir)
     rows = [of_float(subject)]
     for bits in CHOICES:
         rows.append(measure(subject, bits, rows[0].test))

@@ -7,6 +7,7 @@ Such a design has no graph and no bit widths to choose: its network is that of a
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,10 @@ from codesign.build import npu_file
 from codesign.compiler import accumulator_bits, minimal_depths, table_count
 from codesign.design import Design
 from codesign.results import UserError
-from models.data.targets import CLASSES, PIXELS, RECONSTRUCTION
+from models.arithmetic import MOST_THRESHOLD_BITS
 from models.data.values import InputRange
 from models.files import yaml_io
 from models.files.nodes import build
-from models.files.reading import quoted
 from models.importing import folder
 from models.importing.ends import InputEnd
 from models.importing.folder import NetworkFolder
@@ -152,42 +152,6 @@ def check_input(end: InputEnd) -> None:
         raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
 
 
-def check_output(found: NetworkFolder, task: str = CLASSES) -> None:
-    """Raise UserError for several outputs, and for one that lies otherwise than a task has it.
-
-    Maps may lie channels last, as an input that they are again may.
-    """
-    if len(found.outputs) > 1:
-        names = ", ".join(quoted(end.part.name) for end in found.outputs)
-        raise UserError(
-            f"network {found.name} has several outputs ({names}), and a data set has one class for "
-            "each image; a float network of several is imported and estimated, and codesign "
-            "evaluate --output NAME tells how good one of them is"
-        )
-    end, last = found.output, np.arange(np.prod(found.input.shape))
-    order = np.arange(len(last)) if end.order is None else end.order
-    first = last if found.input.order is None else found.input.order
-    if task == RECONSTRUCTION:
-        if len(order) == len(first) and not np.array_equal(order[first], last):
-            raise UserError(
-                f"output {end.name}: its values lie otherwise than those of the input, so it is "
-                "not compared with it; codesign evaluate --task measures the folder"
-            )
-        return
-    if task == PIXELS and end.order is not None:
-        sides = end.file_shape[1:]
-        if len(sides) == 3:
-            rows, columns, channels = sides
-            maps = np.arange(end.order.size).reshape(channels, rows, columns)
-            if np.array_equal(end.order, maps.transpose(1, 2, 0).ravel()):
-                return
-    if end.order is not None:
-        raise UserError(
-            f"output {end.name}: its values lie otherwise than those of the last layer, so "
-            "they are no classes in their order; codesign evaluate --task takes maps and numbers"
-        )
-
-
 def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:
     """Return the design of a network folder on the NPU of a file, and its network.
 
@@ -225,13 +189,15 @@ def widths(network: IntegerNetwork) -> dict[str, Any]:
 
     Beside them, where it has activation functions, the tables that hold them and the depth of the
     channel table that these need; where it has thresholds of its own, post units that compare with
-    them, and activations that may be narrower than the input (``taking_input``).
+    them, and activations that may be narrower than the input (``taking_input``). Raises UserError
+    for thresholds beside wider codes than such post units have.
     """
     codes = {name: spec.bits for name, spec in network.tensors.items()}
     del codes[network.layers[-1].output]
-    compares = any(layer.thresholds is not None for layer in network.mac_layers)
+    compares = [layer.name for layer in network.mac_layers if layer.thresholds is not None]
     if compares:
         del codes[network.input]
+        _check_comparing(codes, compares[0])
     activations = max(codes.values())
     looked_up = [layer.lookup.bits for layer in network.mac_layers if layer.lookup]
     activations = max(activations, *looked_up, 1)
@@ -247,6 +213,20 @@ def widths(network: IntegerNetwork) -> dict[str, Any]:
         found["activation_tables"] = tables
         found["channel_depth"] = max(tables << activations, DEPTH_RANGES["channel_depth"][0])
     return found
+
+
+def _check_comparing(codes: Mapping[str, int], layer: str) -> None:
+    """Raise UserError unless an NPU with thresholds can have all codes (bits by tensor).
+
+    layer: one with thresholds of its own.
+    """
+    for name, bits in codes.items():
+        if bits > MOST_THRESHOLD_BITS:
+            raise UserError(
+                f"layer {layer} has thresholds at unequal distances, and post units that compare "
+                f"with them give codes of up to {MOST_THRESHOLD_BITS} bits; tensor {name} has "
+                f"{bits}: round it to fewer in the file, or give the thresholds equal distances"
+            )
 
 
 def taking_input(npu: NpuConfig, network: IntegerNetwork) -> NpuConfig:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,47 +33,48 @@ def random_split(network: BuiltNetwork, images: int, seed: int) -> Split:
     return Split(levels, np.zeros(images, np.int64))
 
 
+def judged_reports(
+    design: ImportedDesign, network: BuiltNetwork, data: TestData
+) -> tuple[Judged, dict[str, Any]]:
+    """Return how good an imported network is on labelled data, and the reports that say so."""
+    found = other_data.evaluate(network, data)
+    if not isinstance(found, Evaluation):
+        return found, {}
+    details = found.to_dict()
+    report = {
+        **found.shares,
+        "dataset": data.name,
+        "scores": details.pop("accuracy"),
+        **details,
+        "input": design.input.describe(),
+    }
+    return found, {"accuracy": report}
+
+
 def write(
     design: ImportedDesign,
     lowered: Lowered,
-    network: BuiltNetwork,
-    data: TestData | None,
+    split: Split,
     out: Path,
     *,
     device: Device | None = None,
+    reports: Mapping[str, Any] | None = None,
     images: int = pipeline.VECTOR_IMAGES,
     prefix: str = "",
     warn: Callable[[str], None] = lambda text: None,
-) -> Judged | None:
-    """Write the build folder of an imported network to ``out``, and return its accuracy, if known.
+) -> None:
+    """Write the build folder of an imported network to ``out``.
 
-    network: the one that was lowered, as data sees it. data: examples for accuracy and vectors;
-    None: vectors are random input levels by the design's seed, and no accuracy is reported. device,
-    images, prefix, warn and errors: as for pipeline.write_build.
+    split: examples for the vectors, whose labels are not looked at. reports: by name, the estimate
+    is added. device, images, prefix, warn and errors: as for pipeline.write_build.
     """
     family = devices.family_of(device)
     estimate = prediction.estimate_plan(lowered.compiled.plan, design.clock_mhz, family)
-    reports = {"estimate": estimate.to_dict()}
-    found = other_data.evaluate(network, data) if data else None
-    if data and isinstance(found, Evaluation):
-        details = found.to_dict()
-        reports["accuracy"] = {
-            **found.shares,
-            "dataset": data.name,
-            "scores": details.pop("accuracy"),
-            **details,
-            "input": design.input.describe(),
-        }
-    split = data.split if data else random_split(network, images, design.seed)
-    vectors = pipeline.vectors(lowered.integer, split, images)
     build_folder.build(
         design,
         lowered.compiled,
-        vectors,
+        pipeline.vectors(lowered.integer, split, images),
         out,
-        device=device,
-        reports=reports,
-        prefix=prefix,
+        device=device, reports={"estimate": estimate.to_dict(), **(reports or {})}, prefix=prefix,
         warn=warn,
-    )
-    return found
+    )  # fmt: skip

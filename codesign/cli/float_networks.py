@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import re
 import shlex
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,17 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from codesign.build import (
     build_folder,
-    float_accuracy,
-    floating,
     npu_choice,
     npu_file,
     pipeline,
 )
 from codesign.build.evaluation import PARTS, Judged, judged, score_of, training_report
-from codesign.build.float_accuracy import Stage
-from codesign.build.floating import Bits, Subject
-from codesign.build.npu_file import NpuFile
-from codesign.cli import data_options, imported_networks, options, outputs, training
+from codesign.build.floats import float_accuracy, quantising, subjects
+from codesign.build.floats.float_accuracy import Stage
+from codesign.build.floats.quantising import Bits
+from codesign.build.floats.subjects import Subject
+from codesign.cli import (
+    data_options,
+    imported_networks,
+    outputs,
+    quantisation_options,
+    several_outputs,
+    training,
+)
 from codesign.cli.console import Console, table
 from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
@@ -33,56 +38,12 @@ from codesign.results import UserError
 from models.data.targets import CLASSES
 from models.files import json_io
 from models.files.reading import TEXT_BYTES, FileError, read_bytes
-from models.graph.network import NetworkGraph
 from models.integer.lower import lower
-from models.quantisation.plan import Quantisation
 from rtl_gen.config import NpuConfig
 from rtl_gen.naming import check_prefix
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
-
-OPTIONS = ("weight_bits", "activation_bits", "average_weight_bits", "finetune")
-"""Options of float network folders alone."""
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how a float network folder gets its bits."""
-    parser.add_argument(
-        "--weight-bits",
-        type=_widths,
-        metavar="N|LOW..HIGH",
-        help="of a float network folder: bits of the weights, or a range such as 4..8 that layers "
-        "choose from (default: 8, or the block quantisation in the file of --npu)",
-    )
-    parser.add_argument(
-        "--average-weight-bits",
-        type=options.number(1, 8),
-        metavar="X",
-        help="with a range of --weight-bits: most bits of a weight on average, given to the layers "
-        "that need them (default: none)",
-    )
-    parser.add_argument(
-        "--activation-bits",
-        type=options.integer(1, 8),
-        metavar="N",
-        help="of a float network folder: bits of the activations (default: 8, or as --npu says)",
-    )
-    parser.add_argument(
-        "--finetune",
-        type=options.integer(1, 10000),
-        metavar="EPOCHS",
-        help="of a float network folder: epochs of training after calibration, towards the float "
-        "network's answers (default: none)",
-    )
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    """Parse ``8`` as (8,) and ``4..6`` as (4, 5, 6). Raises ArgumentTypeError."""
-    match = re.fullmatch(r"([1-8])(?:\.\.([1-8]))?", text)
-    if not match or int(match[2] or match[1]) < int(match[1]):
-        raise argparse.ArgumentTypeError(f"must be bits 1 to 8, or a range 4..8, not {text!r}")
-    return tuple(range(int(match[1]), int(match[2] or match[1]) + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +117,9 @@ def build(args: argparse.Namespace, console: Console) -> int:
     check_prefix(args.prefix or "")
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
+    found = subjects.network_of(args.design)
+    if len(found.outputs) > 1:
+        return several_outputs.build(args, found, device, console)
     with build_folder.locked(args.out):
         made = _quantised(args, training.checkpoint_of(args.out), console)
         if args.lut_budget is not None:
@@ -196,9 +160,9 @@ def estimate(path: Path, npu: Path | None, family: str) -> DesignEstimate:
     """Estimate a float network folder on the NPU of a file, by its shapes. Raises UserError."""
     if npu is None:
         raise UserError(f"{path} is a network folder: give its NPU with --npu")
-    graph, file = floating.graph_of(floating.network_of(path)), npu_file.load(npu)
-    quantisation = floating.said_bits(file, graph) or Bits().widest
-    return floating.estimate(file, graph, quantisation, family)
+    graph, file = subjects.graph_of(subjects.network_of(path)), npu_file.load(npu)
+    quantisation = quantising.said_bits(file, graph) or Bits().widest
+    return quantising.estimate(file, graph, quantisation, family)
 
 
 # Quantisation --------------------------------------------------------------------------------
@@ -210,9 +174,9 @@ def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> 
     checkpoint: of that training. Raises UserError, InfeasibleError before any work, DatasetError,
     ModelError.
     """
-    found = floating.network_of(args.design)
+    found = subjects.network_of(args.design)
     file = npu_file.load(args.npu) if args.npu else None
-    bits, base = _bits(args, file, floating.graph_of(found))
+    bits, base = quantisation_options.bits_of(args, file, subjects.graph_of(found))
     if args.dataset is None:
         raise UserError("a float network is calibrated on example images: give --dataset")
     task = args.task or CLASSES
@@ -222,14 +186,14 @@ def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> 
     def read(done: int, total: int) -> None:
         console.progress("reading images", done, total)
 
-    floating.npu_of(file, floating.graph_of(found), base)  # raises before any work
-    subject = floating.prepare(found, spec, args.data_dir, base.input_bits, read)
+    quantising.check(file, subjects.graph_of(found), base)  # raises before any work
+    subject = subjects.prepare(found, spec, args.data_dir, base.input_bits, read)
     with console.stage("choosing bits and scales", expected_s=30):
-        quantisation, notes = floating.choose_bits(subject, bits, base)
-        npu = floating.npu_of(file, subject.network.graph, quantisation)
+        quantisation, notes = quantising.choose_bits(subject, bits, base)
+        npu = quantising.npu_of(file, subject.network.graph, quantisation)
         design = subject.design(quantisation, npu, file.clock_mhz if file else npu_file.CLOCK_MHZ)
         design = data_options.applied(design, args)
-        trained = floating.calibrate(subject, design)
+        trained = quantising.calibrate(subject, design)
     with console.stage("evaluating", expected_s=60):
         before = float_accuracy.of_float(subject, quantisation)
         first = judged(lower(trained, npu.scale_bits)[1], subject.dataset)
@@ -249,7 +213,7 @@ def _finetuned(made: _Quantised, epochs: int, checkpoint: Path, console: Console
     """
     score = training.score_name(made.design, made.subject.dataset)
     with training.progress(epochs, checkpoint, console, score) as epoch:
-        trained = floating.finetune(
+        trained = quantising.finetune(
             made.subject, made.design, made.trained, epochs, checkpoint, epoch
         )
     found = judged(lower(trained, made.design.npu.scale_bits)[1], made.subject.dataset)
@@ -260,16 +224,3 @@ def _finetuned(made: _Quantised, epochs: int, checkpoint: Path, console: Console
         kept = dataclasses.replace(made.found, notes=(*made.found.notes, note))
         return dataclasses.replace(made, stages=stages, found=kept)
     return dataclasses.replace(made, stages=stages, found=found, trained=trained)
-
-
-def _bits(
-    args: argparse.Namespace, file: NpuFile | None, graph: NetworkGraph
-) -> tuple[Bits, Quantisation]:
-    """Return the widths that options ask for, and the quantisation to start from."""
-    given = [name for name in OPTIONS[:3] if getattr(args, name) is not None]
-    bits = Bits(args.weight_bits or (8,), args.activation_bits or 8, args.average_weight_bits)
-    said = floating.said_bits(file, graph) if file else None
-    if said and given:
-        option = f"--{given[0].replace('_', '-')}"
-        raise UserError(f"{option}: the block quantisation of {args.npu} says the bits")
-    return bits, said or bits.widest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from codesign.design import DatasetSpec
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import UserError
+from models.data.datasets import Split
 from models.integer.network import IntegerNetwork
 from rtl_gen.naming import check_prefix
 
 ONLY = ("npu", "lut_budget", "dataset")
 """Options of ``build`` for network folders alone."""
-_NEVER = (
+NEVER = (
     *training.OPTIONS, "weights", "augment", "shift_rows", "shift_columns", "cutout",
     "class_weights",
 )  # fmt: skip
@@ -82,7 +84,7 @@ def design_of(path: Path, npu: Path | None) -> tuple[ImportedDesign, IntegerNetw
 
 def build(args: argparse.Namespace, console: Console) -> int:
     """Run ``build`` on the network folder ``args.design``; the exit status is returned."""
-    refuse(args, _NEVER, "applies to training, and an imported network is not trained")
+    refuse(args, NEVER, "applies to training, and an imported network is not trained")
     refuse(args, ("task",), "measures such a network with codesign evaluate; build it without")
     check_prefix(args.prefix or "")
     build_folder.check_free(args.out)
@@ -123,19 +125,37 @@ def _write(
     device: Device | None,
     console: Console,
 ) -> int:
-    lowered = imported_build.lower(design, network.network)
+    found, reports = imported_build.judged_reports(design, network, data) if data else (None, {})
+    split = (
+        data.split if data else imported_build.random_split(network, args.images, design.seed)
+    )  # fmt: skip
+    lowered = write(args, design, network.network, split, reports, device, console)
+    if found:
+        training.show(found, console)
+    result = built(args.out, lowered, console)
+    console.result({**result, **(found.to_dict() if found else {})})
+    return 0
+
+
+def write(
+    args: argparse.Namespace,
+    design: ImportedDesign,
+    network: IntegerNetwork,
+    split: Split,
+    reports: Mapping[str, Any],
+    device: Device | None,
+    console: Console,
+) -> Lowered:
+    """Compile an imported network and write its build folder, with vectors of ``split``."""
+    lowered = imported_build.lower(design, network)
     with console.stage("writing Verilog, program and vectors", expected_s=10):
-        accuracy = imported_build.write(
-            design, lowered, network, data, args.out,
+        imported_build.write(
+            design, lowered, split, args.out, reports=reports,
             device=device, images=args.images, prefix=args.prefix or "", warn=console.warn,
         )  # fmt: skip
-    if accuracy:
-        training.show(accuracy, console)
     if device is None:
         console.say(f"note: {devices.ASSUMED}")
-    result = built(args.out, lowered, console)
-    console.result({**result, **(accuracy.to_dict() if accuracy else {})})
-    return 0
+    return lowered
 
 
 def built(out: Path, lowered: Lowered, console: Console) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codesign.build.floating import Subject
+from codesign.build.floats.subjects import Subject
 from codesign.explore.approach import Trials
 from codesign.explore.choice import Rule
 from codesign.explore.replacing import BUILD, TRAINING

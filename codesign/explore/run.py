@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.build import pipeline, verification
-from codesign.build.floating import Subject
+from codesign.build.floats.subjects import Subject
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.explore import finish as finishing

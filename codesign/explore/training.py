@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign.build import floating, pipeline
+from codesign.build import pipeline
+from codesign.build.floats import quantising
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.explore.choice import Trained
@@ -128,7 +129,7 @@ def _trained(
 
     if wanted.given:
         assert task.epochs is not None
-        trained = floating.finetune(
+        trained = quantising.finetune(
             wanted.given[0], task.design, _short_network(task, wanted), task.epochs, checkpoint,
             progress, task.threads,
         )  # fmt: skip

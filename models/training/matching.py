@@ -19,14 +19,19 @@ def check_match(graph: NetworkGraph, dataset: Dataset) -> None:
 
     These are classes, or as the data's task has them.
     """
+    check_input(graph, dataset)
+    output = graph.output.name
+    TASKS[dataset.task].check(output, graph.shapes[output], dataset)
+
+
+def check_input(graph: NetworkGraph, dataset: Dataset) -> None:
+    """Raise ModelError unless the network takes the data set's images."""
     shape = graph.shapes[graph.input.name]
     if shape != dataset.shape:
         raise ModelError(
             f"layer {graph.input.name}: shape {shape} does not match the images of "
             f"{dataset.name}, {dataset.shape}"
         )
-    output = graph.output.name
-    TASKS[dataset.task].check(output, graph.shapes[output], dataset)
 
 
 def check_task(what: str, task: str, dataset: Dataset) -> None:

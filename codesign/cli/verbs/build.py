@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 from codesign import design as designs
 from codesign import prediction
-from codesign.build import build_folder, floating, imported, pipeline
+from codesign.build import build_folder, imported, pipeline
 from codesign.build.evaluation import judged, score_of, training_report
-from codesign.cli import data_options, float_networks, imported_networks, options, training
+from codesign.build.floats import subjects
+from codesign.cli import (
+    data_options,
+    float_networks,
+    imported_networks,
+    options,
+    quantisation_options,
+    training,
+)
 from codesign.cli.console import Console
 from codesign.design import Design
 from codesign.fpga import devices
@@ -66,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="file of weights written by codesign train (default: train here)",
     )
     imported_networks.arguments(parser)
-    float_networks.arguments(parser)
+    quantisation_options.arguments(parser)
     training.arguments(parser)
     data_options.add_to(parser)
     data_options.task(parser)
@@ -88,7 +96,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     if imported.is_network(args.design):
         return _build_network(args, console)
-    only = (*imported_networks.ONLY, *float_networks.OPTIONS)
+    only = (*imported_networks.ONLY, *quantisation_options.OPTIONS)
     imported_networks.refuse(args, only, "is for network folders alone")
     for name in training.OPTIONS:
         if args.weights and getattr(args, name):
@@ -107,11 +115,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _build_network(args: argparse.Namespace, console: Console) -> int:
-    if floating.is_float(args.design):
+    if subjects.is_float(args.design):
         names = (*training.OPTIONS, "weights")
         imported_networks.refuse(args, names, "is for designs; --finetune trains a float network")
         return float_networks.build(args, console)
-    imported_networks.refuse(args, float_networks.OPTIONS, "is for float networks alone")
+    imported_networks.refuse(args, quantisation_options.OPTIONS, "is for float networks alone")
     return imported_networks.build(args, console)
 
 

@@ -6,7 +6,8 @@ import argparse
 
 from codesign import design as designs
 from codesign import prediction
-from codesign.build import floating, imported, imported_build
+from codesign.build import imported, imported_build
+from codesign.build.floats import subjects
 from codesign.cli import float_networks, imported_networks, options
 from codesign.cli.console import Console, table
 from codesign.fpga import devices
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _estimate(args: argparse.Namespace, family: str) -> DesignEstimate:
-    if imported.is_network(args.design) and floating.is_float(args.design):
+    if imported.is_network(args.design) and subjects.is_float(args.design):
         return float_networks.estimate(args.design, args.npu, family)
     if imported.is_network(args.design):
         design, network = imported_networks.design_of(args.design, args.npu)

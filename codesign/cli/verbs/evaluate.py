@@ -6,17 +6,10 @@ import argparse
 import dataclasses
 from typing import Any
 
-from codesign.build import (
-    float_accuracy,
-    floating,
-    imported,
-    manifest,
-    other_data,
-    pipeline,
-    verification,
-)
+from codesign.build import imported, manifest, other_data, pipeline, verification
 from codesign.build.built import BuiltNetwork
 from codesign.build.evaluation import Measured
+from codesign.build.floats import float_accuracy, subjects
 from codesign.build.other_data import TestData
 from codesign.build.verification import SimulationError, Verification
 from codesign.cli import data_options, options, outputs, training
@@ -84,7 +77,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     if (args.task or CLASSES) != CLASSES and not manifest.is_build(args.build):
         return _measure(args, console)
-    if imported.is_network(args.build) and floating.is_float(args.build):
+    if imported.is_network(args.build) and subjects.is_float(args.build):
         return _evaluate_float(args, console)
     network = options.load_network(args.build, console.warn)
     if args.simulate and imported.is_network(args.build):
@@ -144,7 +137,7 @@ def _evaluate_float(args: argparse.Namespace, console: Console) -> int:
         console.progress("reading images", done, total)
 
     found = float_accuracy.evaluate(
-        floating.network_of(args.build), spec, args.data_dir, read, args.output
+        subjects.network_of(args.build), spec, args.data_dir, read, args.output
     )
     training.show(found, console)
     console.result({"dataset": spec.name, **found.to_dict()})

@@ -10,7 +10,14 @@ from codesign import design as designs
 from codesign import prediction
 from codesign.build import imported, pipeline
 from codesign.build.evaluation import judged
-from codesign.cli import data_options, float_networks, imported_networks, options, training
+from codesign.cli import (
+    data_options,
+    float_networks,
+    imported_networks,
+    options,
+    quantisation_options,
+    training,
+)
 from codesign.cli.console import Console
 from models.integer.bits import total as all_bits
 
@@ -45,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     data_options.task(parser)
     imported_networks.npu_option(parser)
     imported_networks.dataset_option(parser, " (default: none; required there)")
-    float_networks.arguments(parser)
+    quantisation_options.arguments(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -61,7 +68,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             args, training.OPTIONS, "is for designs; --finetune trains a float network"
         )
         return float_networks.train(args, console)
-    only = ("npu", "dataset", *float_networks.OPTIONS)
+    only = ("npu", "dataset", *quantisation_options.OPTIONS)
     imported_networks.refuse(args, only, "is for network folders alone")
     design = data_options.applied(designs.load(args.design), args)
     out: Path = args.out or args.design.with_suffix(".weights")

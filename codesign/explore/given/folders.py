@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.build import pipeline
-from codesign.build.floating import Subject
+from codesign.build.floats.subjects import Subject
 from codesign.explore.given import reading
 from codesign.explore.given.hot_start import weights_sha256
 from codesign.explore.settings import ExploreSettings

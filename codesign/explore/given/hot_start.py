@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from codesign.build.floating import Subject
+from codesign.build.floats.subjects import Subject
 from codesign.explore.approach import Keep
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.settings import ExploreSettings

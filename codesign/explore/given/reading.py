@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from codesign.build import floating, imported, pipeline
-from codesign.build.floating import Subject
+from codesign.build import imported, pipeline
+from codesign.build.floats import subjects
+from codesign.build.floats.subjects import Subject
 from codesign.build.manifest import MANIFEST
 from codesign.explore.replacing import SUMMARY, TRAINING
 from codesign.explore.settings import ExploreSettings
@@ -56,8 +57,8 @@ def _imported(
             f"{path} is no network folder (codesign import FILE --out DIR writes one), no file of "
             "weights (codesign train) and no run or build folder (codesign explore)"
         )
-    found = floating.network_of(path)
-    return floating.prepare(
+    found = subjects.network_of(path)
+    return subjects.prepare(
         found, settings.data, settings.data_dir, progress=progress, seed=settings.seed
     )
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration.post_training import measure, of_float
-from codesign.build.floating import Bits, Subject
+from codesign.build.floats.quantising import Bits
+from codesign.build.floats.subjects import Subject
 from codesign.design import DatasetSpec
 from models.calibration import inputs, loading
 from models.data.datasets import Dataset, Split

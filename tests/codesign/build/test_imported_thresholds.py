@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("onnx", reason="no onnx")
 from codesign.build import imported, npu_choice
 from codesign.compiler import compile_network
-from codesign.results import InfeasibleError
+from codesign.results import InfeasibleError, UserError
 from rtl_gen.config import NpuConfig
 from tests.codesign.compiler.network_checks import check_against_reference
 from tests.models.importing.test_quantised import (
@@ -46,3 +46,12 @@ def test_an_npu_that_multiplies_is_refused(tmp_path: Path) -> None:
     widths = imported.widths(network) | {"requantisation": "multiply", "activation_bits": 8}
     with pytest.raises(InfeasibleError, match=r"set npu\.requantisation to thresholds"):
         compile_network(network, imported.fitted(NpuConfig(**widths), network))
+
+
+def test_thresholds_beside_wider_codes_are_refused_by_name(tmp_path: Path) -> None:
+    network = integer(thresholds_file(tmp_path, UNEVEN))
+    inner = network.layers[0].output
+    wide = dataclasses.replace(network.tensors[inner], name="wide", bits=8)
+    network = dataclasses.replace(network, tensors={**network.tensors, "wide": wide})
+    with pytest.raises(UserError, match="up to 3 bits; tensor wide has 8"):
+        imported.widths(network)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from codesign.build import imported, npu_file, other_data
+from codesign.build import npu_file, other_data
 from codesign.build.built import BuiltNetwork, numbered
 from codesign.build.evaluation import PARTS, Evaluation
-from codesign.build.floating import Subject
+from codesign.build.floats.subjects import Subject, check_output
 from codesign.design import DatasetSpec
 from models.data.datasets import Progress
 from models.data.values import PIXEL_HIGH, PIXELS, are_pixels
@@ -88,7 +88,7 @@ def evaluate(
     assert found.floating is not None
     blank = shape_only(found.floating.graph, Quantisation(), 8)
     if output is None:
-        imported.check_output(found)
+        check_output(found)
     else:
         parts = tuple(end.part for end in found.outputs) if len(found.outputs) > 1 else ()
         blank = dataclasses.replace(blank, order=joined_order(found.outputs), parts=parts)

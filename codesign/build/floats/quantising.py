@@ -8,46 +8,29 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import imported, pipeline
+from codesign.build.floats.subjects import Subject
 from codesign.build.npu_file import NpuFile
 from codesign.compiler import plan
-from codesign.design import DatasetSpec, Design
+from codesign.design import Design
 from codesign.prediction import DesignEstimate
 from codesign.results import UserError
-from models.calibration import answers, inputs
-from models.data import datasets
-from models.data.datasets import Dataset, Split
-from models.data.targets import CLASSES, RECONSTRUCTION
-from models.data.values import PIXELS, InputRange
 from models.graph.network import NetworkGraph
-from models.importing import folder
-from models.importing.ends import array_notes, pixel_notes
-from models.importing.floating import FloatNetwork
-from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.yaml import read_quantisation
-from models.tasks.kinds import TASKS
-from models.training.matching import check_match
 from rtl_gen.config import NpuConfig
 
 if TYPE_CHECKING:
-    from models.tasks.lessons import Lesson
     from models.training.loop import Progress
     from models.training.trained import TrainedNetwork
 
-SEED = 0
-"""Seed of the design: of the data split and of training."""
 FINETUNE_RATE = 1e-3
 """Peak learning rate of training on from a calibrated network."""
-SEEN = (
-    "the file's network may have been trained on images that are validation here, which flatters "
-    "validation accuracy; test images count"
-)
 
 
 @dataclass(frozen=True)
@@ -75,136 +58,6 @@ class Bits:
         return Quantisation(8, QuantSpec(max(self.weights), self.activations))
 
 
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A float network that takes the input levels of a data set. Made by ``prepare``."""
-
-    name: str
-    network: FloatNetwork
-    zero_point: int
-    """Code of the input that is the network's value 0."""
-    spec: DatasetSpec
-    dataset: Dataset
-    input: InputRange | None
-    """The data's numbers that become input level 0 and 255; None: pixels."""
-    notes: tuple[str, ...]
-    offset: tuple[float, ...] = ()
-    """Added to the outputs of each channel for numbers of the data; empty: 0."""
-
-    @property
-    def lesson(self) -> Lesson:
-        """Targets and loss that training takes from the data."""
-        output = self.network.graph.shapes[self.network.graph.output.name]
-        return TASKS[self.dataset.task].lesson(self.dataset, output, 0.0, ())
-
-    @property
-    def calibration(self) -> Split:
-        """The training examples that calibration looks at."""
-        from models.calibration import calibrating  # torch takes seconds to import
-
-        return calibrating.draw(self.dataset.train, self.network)
-
-    def calibration_report(self) -> dict[str, Any]:
-        """Return what calibration used, as plain data."""
-        return {
-            "images": len(self.calibration),
-            "part": "train, drawn at random",
-            "scales": "least squared error",
-            "biases": "corrected by the mean error",
-            "channels": "equalised between layers if that brings the outputs clearly nearer",
-        }
-
-    def average_bits(self, quantisation: Quantisation) -> float:
-        """Return the mean bits of a weight."""
-        from models.calibration import choice  # torch takes seconds to import
-
-        return choice.average_bits(quantisation, choice.weight_counts(self.network))
-
-    def design(self, quantisation: Quantisation, npu: NpuConfig, clock_mhz: float) -> Design:
-        """Return the design of the network with bits on an NPU. Raises UserError, ModelError."""
-        return Design(
-            name=self.name,
-            seed=SEED,
-            dataset=self.spec,
-            network=self.network.graph,
-            quantisation=quantisation,
-            npu=npu,
-            clock_mhz=clock_mhz,
-            input=self.input,
-        )
-
-
-def network_of(path: Path) -> NetworkFolder:
-    """Read a network folder with a float network. Raises UserError for an integer one, FileError.
-
-    ModelError for damaged files.
-    """
-    found = folder.load(path)
-    if found.floating is None:
-        raise UserError(
-            f"{path} holds a quantised network, whose numbers are kept as they are; codesign build "
-            "takes it, with --npu or --lut-budget"
-        )
-    imported.check_input(found.input)
-    return found
-
-
-def is_float(path: Path) -> bool:
-    """Return True if a network folder holds a float network. Raises FileError, ModelError."""
-    return folder.load(path).floating is not None
-
-
-def graph_of(found: NetworkFolder) -> NetworkGraph:
-    """Return the graph of the designs of a float network, whatever its data set."""
-    assert found.floating is not None
-    return inputs.fit(found.floating, PIXELS).network.graph
-
-
-def prepare(
-    found: NetworkFolder,
-    spec: DatasetSpec,
-    data_dir: Path | None,
-    input_bits: int = 8,
-    progress: datasets.Progress | None = None,
-    seed: int = SEED,
-) -> Subject:
-    """Return the network of a folder, made to take the input levels of a data set.
-
-    data_dir, progress: as for datasets.load. seed: of the data split. Raises DatasetError,
-    ModelError for data of another shape or other classes.
-    """
-    assert found.floating is not None
-    imported.check_output(found, spec.task)
-    dataset = pipeline.load_data(spec, data_dir, seed, progress)
-    check_match(found.floating.graph, dataset)
-    if dataset.task == RECONSTRUCTION:  # errors weigh alike in all channels, as in the file
-        whole = answers.one_range(dataset.input_range)
-        dataset = pipeline.load_data(spec, data_dir, seed, progress, whole)
-    values, notes = dataset.input_range, []
-    if dataset.task == CLASSES:
-        notes = [f"the network's classes have no names: class 0 is {dataset.names[0]}, and so on"]
-    if dataset.pictures:
-        values = found.pixels or PIXELS
-        notes += pixel_notes(found.pixels)
-    else:
-        notes += array_notes(found.pixels, values.is_pixels)
-    fitted = inputs.fit(found.floating, imported.inside(found.input, values), input_bits)
-    mapping = dataset.input_range
-    if fitted.widened:
-        mapping = imported.outside(found.input, fitted.values)
-        if dataset.pictures:
-            mapping = mapping.in_pixels(found.pixels or PIXELS)
-        dataset = pipeline.load_data(spec, data_dir, seed, progress, mapping)
-    network, offset = answers.fit(fitted.network, dataset)
-    return Subject(
-        found.name, network, fitted.zero_point, spec, dataset,
-        None if mapping.is_pixels else mapping, (*notes, SEEN), offset,
-    )  # fmt: skip
-
-
-# Bits and scales -----------------------------------------------------------------------------
-
-
 def said_bits(file: NpuFile, graph: NetworkGraph) -> Quantisation | None:
     """Return the quantisation that the file of ``--npu`` says, if any. Raises YamlError."""
     return read_quantisation(file.quantisation, graph) if file.quantisation else None
@@ -220,6 +73,13 @@ def npu_of(file: NpuFile | None, graph: NetworkGraph, quantisation: Quantisation
     npu = designs.read_npu(node, graph, quantisation)
     said = tuple(node.mapping()) if node else ()
     return imported.fitted(npu, shape_only(graph, quantisation, npu.scale_bits), said)
+
+
+def check(file: NpuFile | None, graph: NetworkGraph, quantisation: Quantisation) -> None:
+    """Raise InfeasibleError unless the NPU of a file can run a network; other errors as npu_of."""
+    npu = npu_of(file, graph, quantisation)
+    if file:
+        plan(shape_only(graph, quantisation, npu.scale_bits), npu)
 
 
 def estimate(
