@@ -44,7 +44,7 @@ class JointOutputs:
 
     @property
     def lesson(self) -> Lesson:
-        """How far outputs are apart: their mean squared distance, in standard deviations."""
+        """Mean squared distance of outputs, in standard deviations: how far they are apart."""
         from models.tasks.lessons import NumberLesson  # torch takes seconds to import
 
         return NumberLesson(Units(np.zeros_like(self.mean), 1.0, self.spread / self.unit))
