@@ -97,10 +97,10 @@ class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
         """Return the prediction from logits (n, classes): the class of the largest logit.
 
         The first of equal logits wins. output: layout of the logits, whose ``scale`` may differ
-        between channels. class_names: one for each class number.
+        between channels, as an ``offset`` may. class_names: one for each class number.
         """
         values = real(output, logits)
-        several = not isinstance(output["scale"], (int, float))
+        several = not isinstance(output["scale"], (int, float)) or "offset" in output
         classes = np.argmax(values if several else logits, axis=1)
         if "parts" in output:  # values of different outputs are not to be compared
             classes = classes[:0]

@@ -115,8 +115,8 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--space",
         metavar="SPACE",
-        help="search space: a YAML file, or the name of a shipped one: digits, images, signals, "
-        "tables (default: chosen by the shape of the data)",
+        help="search space: a YAML file, or the name of a shipped one: digits, images, photos, "
+        "signals, tables (default: chosen by the shape of the data)",
     )
     group.add_argument(
         "--strategy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from models.integer import bits
 from models.integer.bits import LayerBits
 from models.training.trained import TrainedNetwork
 from rtl_gen import emit
+from sim.process import kill_all
 
 
 @dataclass
@@ -126,6 +128,40 @@ def area_ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
         for name in ("luts", "ffs")
     ]
     return max(found / guessed for found, guessed in pairs if guessed)
+
+
+class SynthesisAhead:
+    """Syntheses that begin before it is certain that they are needed, one at a time.
+
+    Made by ``finish``.
+    """
+
+    def __init__(self, wanted: FinishSettings) -> None:
+        self.wanted = wanted
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._running: tuple[Design, concurrent.futures.Future[Synthesis]] | None = None
+
+    def __enter__(self) -> SynthesisAhead:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if any(error):
+            kill_all()  # otherwise the pool waits for Yosys before an interrupt takes effect
+        self._pool.shutdown()
+
+    def begin(self, design: Design) -> None:
+        """Synthesise a design in the background unless another one is being synthesised."""
+        if self._running is None or self._running[1].done():
+            self._running = design, self._pool.submit(synthesise, design, self.wanted)
+
+    def result(self, design: Design) -> Synthesis:
+        """Return the synthesis of a design, begun or not; another one that was begun is dropped."""
+        running, self._running = self._running, None
+        if running is not None and running[0].npu == design.npu:
+            return running[1].result()
+        if running is not None and not running[1].done():
+            kill_all()
+        return synthesise(design, self.wanted)
 
 
 def synthesise(design: Design, wanted: FinishSettings) -> Synthesis:

@@ -8,28 +8,26 @@ verifies the build folder again.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
+import time
 from collections.abc import Sequence
 
 from codesign import prediction
 from codesign.build import pipeline
 from codesign.design import Design
 from codesign.explore import building, folds, planning, training
-from codesign.explore.building import FinishedDesign
+from codesign.explore.building import FinishedDesign, SynthesisAhead
 from codesign.explore.choice import Option, Trained, best_option, finalists
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
 from codesign.explore.stages import StageClock
 from codesign.explore.training import FullTraining
-from codesign.fpga.synthesis import Synthesis
 from codesign.results import Infeasible, InfeasibleError
 from codesign.search.engine import Problem
 from codesign.search.space.candidates import to_design
 from codesign.search.space.genome import network_key
 from codesign.tools.workers import Pool
-from sim.process import kill_all
 
 MAX_ATTEMPTS = 4
 """Designs that are synthesised at most before the budget counts as missed."""
@@ -52,39 +50,8 @@ def finish(
     reasons of the last one that the compiler refused; YosysError and SimulationError when a tool
     fails. pool: for trainings, used with two or more jobs. clock: is told of the stages.
     """
-    with _Ahead(wanted) as ahead:
+    with SynthesisAhead(wanted) as ahead:
         return _Finish(problem, trained, wanted, pool, progress, clock, ahead).run()
-
-
-class _Ahead:
-    """Syntheses that begin before it is certain that they are needed, one at a time."""
-
-    def __init__(self, wanted: FinishSettings) -> None:
-        self.wanted = wanted
-        self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._running: tuple[Design, concurrent.futures.Future[Synthesis]] | None = None
-
-    def __enter__(self) -> _Ahead:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if any(error):
-            kill_all()  # otherwise the pool waits for Yosys before an interrupt takes effect
-        self._pool.shutdown()
-
-    def begin(self, design: Design) -> None:
-        """Synthesise a design in the background unless another one is being synthesised."""
-        if self._running is None or self._running[1].done():
-            self._running = design, self._pool.submit(building.synthesise, design, self.wanted)
-
-    def result(self, design: Design) -> Synthesis:
-        """Return the synthesis of a design, begun or not; another one that was begun is dropped."""
-        running, self._running = self._running, None
-        if running is not None and running[0].npu == design.npu:
-            return running[1].result()
-        if running is not None and not running[1].done():
-            kill_all()
-        return building.synthesise(design, self.wanted)
 
 
 class _Finish:
@@ -98,7 +65,7 @@ class _Finish:
         pool: Pool,
         progress: Progress,
         clock: StageClock,
-        ahead: _Ahead,
+        ahead: SynthesisAhead,
     ) -> None:
         self.done = FinishedDesign(problem, clock=clock)
         self.wanted, self.progress, self.ahead, self.pool = wanted, progress, ahead, pool
@@ -106,14 +73,21 @@ class _Finish:
         self.full: dict[str, Trained] = {}
         self.refused: set[bytes] = set()
         self.reasons: tuple[Infeasible, ...] = ()
+        self.began_s = time.monotonic()
+        self.planned = 0
+        """Finalists that the plan of the full trainings was made for."""
 
     def run(self) -> FinishedDesign:
         done = self.done
-        self._train(self.wanted.settings.finish)
+        tasks = self._tasks(self.wanted.settings.finish)
+        fresh = not any(training.has_begun(one, self.wanted) for one in tasks)
+        self._train(tasks)
+        if fresh and self.wanted.time_left_s is not None:  # else nobody knows what they take
+            self._train_more(tasks, self.wanted.time_left_s)
         while len(done.attempts) < MAX_ATTEMPTS:
             found = self._best(list(self.full.values()))
             if found is None:
-                if not self._train(1):
+                if not self._train(self._tasks(1)):
                     break
             elif self._loses(found[0]):
                 break
@@ -125,10 +99,26 @@ class _Finish:
         done.failure = f"the budget is missed after synthesis: {tried}"
         return done
 
-    def _train(self, count: int) -> bool:
-        """Train up to ``count`` more networks in full; return False if none is left."""
+    def _train_more(self, tasks: Sequence[FullTraining], limit_s: float) -> None:
+        """Train finalists that the plan cut, one by one, if the time limit has room for them now.
+
+        tasks: those that the plan left, just trained; limit_s: what was left before.
+        """
+        took_s = time.monotonic() - self.began_s
+        seconds = [one.short.seconds for one in tasks]
+        while len(self.full) < self.planned and (another := self._tasks(1)):
+            left_s = limit_s - (time.monotonic() - self.began_s)
+            if not planning.has_room(took_s, seconds, another[0].short.seconds, left_s):
+                break
+            before = planning.cut_note(len(self.full), self.planned)
+            self._train(another)
+            now = len(self.full)
+            after = [planning.cut_note(now, self.planned)] if now < self.planned else []
+            self.done.notes = (*(one for one in self.done.notes if one != before), *after)
+
+    def _train(self, tasks: Sequence[FullTraining]) -> bool:
+        """Train networks in full; return False if there are none."""
         with self.done.clock.timed("training"):
-            tasks = self._tasks(count)
             self._guess(tasks, len(tasks))
             trainings = training.train_all(tasks, self.wanted, self.pool, self.progress)
             with contextlib.closing(trainings) as results:
@@ -175,9 +165,11 @@ class _Finish:
         if not planned:
             return []
         plan = planning.plan(planned, self.wanted)
-        self.wanted = self.wanted.lasting(plan.epochs)
-        self.done.notes = (*self.wanted.notes, *plan.notes)
-        threads = 1 if plan.networks > 1 else None
+        if not self.full:
+            self.planned = len(planned)
+            self.wanted = self.wanted.lasting(plan.epochs)
+            self.done.notes = (*self.wanted.notes, *plan.notes)
+        threads = 1 if min(plan.networks, len(planned)) > 1 else None
         return [
             FullTraining(
                 network_key(problem.space, one.candidate),

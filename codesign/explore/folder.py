@@ -186,13 +186,13 @@ def _dissolve(out: Path) -> None:
         replacing.merge(old, out)
 
 
-def stored_identity(out: Path) -> dict[str, Any] | None:
+def stored_identity(out: Path, option: str = "--out") -> dict[str, Any] | None:
     """Return the identity (content of explore.json) of the search in ``out``; None if it is empty.
 
     None, too, if ``out`` is absent. Option names may be those of earlier releases. Raises UserError
-    when ``out`` holds anything else.
+    when ``out`` holds anything else. option: that which says the folder, for the message.
     """
-    foreign = UserError(f"{out} holds something else than a search; choose another --out")
+    foreign = UserError(f"{out} holds something else than a search; choose another {option}")
     if not out.exists():
         return None
     if not out.is_dir():

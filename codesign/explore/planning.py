@@ -59,7 +59,7 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
         worth = worthwhile_epochs(wanted.dataset, full)
     images = len(wanted.dataset.train)
     paces = [wanted.short.seconds_an_epoch(short.seconds, images) for _, short in finalists]
-    left_s = max(TRAINING_SHARE * wanted.time_left_s, wanted.time_left_s - RESERVE_S)
+    left_s = _for_training(wanted.time_left_s)
 
     def seconds_an_epoch(count: int) -> float:
         longest, work = max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs
@@ -72,9 +72,7 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     planned = min(most, max(room, min(full, LEAST_EPOCHS)))
     notes = []
     if count < len(paces):
-        notes.append(
-            f"the time limit cut the networks that are trained in full to {count} of {len(paces)}"
-        )
+        notes.append(cut_note(count, len(paces)))
     if planned < full:
         notes.append(f"the time limit cut the full training to {planned} of {full} epochs")
     if planned > full:
@@ -85,3 +83,22 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     wanted.training.mkdir(parents=True, exist_ok=True)
     json_io.write(path, dataclasses.asdict(found))
     return found
+
+
+def cut_note(count: int, of: int) -> str:
+    """Return the sentence on a time limit that leaves ``count`` full trainings of so many."""
+    return f"the time limit cut the networks that are trained in full to {count} of {of}"
+
+
+def has_room(took_s: float, seconds: Sequence[float], another_s: float, left_s: float) -> bool:
+    """Return True if the time that is left has room for one more full training of the same epochs.
+
+    took_s: of the trainings so far, side by side, whose short ones took ``seconds``, as that of
+    another one ``another_s``; left_s: until the time limit. Short trainings say too little of full
+    ones' pace: one that is alone has all cores, and the machine may have become faster.
+    """
+    return took_s * another_s / max(seconds) <= _for_training(left_s)
+
+
+def _for_training(left_s: float) -> float:
+    return max(TRAINING_SHARE * left_s, left_s - RESERVE_S)

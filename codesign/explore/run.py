@@ -157,7 +157,7 @@ def earlier_sources(settings: ExploreSettings, dataset: Dataset) -> list[Source]
     for run in map(Path, settings.warm_start):
         if run.resolve() == settings.out.resolve():
             raise UserError(f"{run} is the folder of this search; to go on with it, use --resume")
-        if stored_identity(run) is None:
+        if stored_identity(run, "--warm-start") is None:
             raise UserError(f"{run} holds no search")
     journals = [Path(run) / TRIALS for run in settings.warm_start]
     return earlier.sources(journals, settings.dataset, dataset.sha256)

@@ -121,8 +121,7 @@ def _trained(
 ) -> TrainedNetwork:
     if task.epochs == 0:
         return _short_network(task, wanted)
-    name = task.design.name
-    checkpoint = wanted.training / f"{name}.checkpoint"
+    name, checkpoint = task.design.name, _checkpoint(task, wanted)
 
     def progress(done: int, epochs: int, loss: float, accuracy: float, left_s: float) -> None:
         tell((name, done, epochs, accuracy))
@@ -183,6 +182,15 @@ def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork
     given = design.network, design.quantisation, design.npu.scale_bits
     short = TrainingTask(task.key, *given, accumulator_of(design))
     return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)
+
+
+def has_begun(task: FullTraining, wanted: FinishSettings) -> bool:
+    """Return True if an earlier run has trained a network, or begun to."""
+    return weights_file(task.design, wanted).exists() or _checkpoint(task, wanted).exists()
+
+
+def _checkpoint(task: FullTraining, wanted: FinishSettings) -> Path:
+    return wanted.training / f"{task.design.name}.checkpoint"
 
 
 def weights_file(design: Design, wanted: FinishSettings) -> Path:

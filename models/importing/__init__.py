@@ -1,10 +1,10 @@
 """Networks of others: ONNX and TFLite files become networks of ours, or are refused by name.
 
 readers (files to a neutral graph), mapping (the graph to stages); imports (the one entry point),
-integers and numbers (stages to the integer network), floating (to a graph with float weights),
-outputs and joining (several outputs as one last layer), ends (what a host does with inputs and
-outputs), folder and stored_ends (on disk), programs (modules and programs of torch). It knows no
-hardware.
+integers, fusing and numbers (stages to the integer network), floating (to a graph with float
+weights), outputs and joining (several outputs as one last layer), ends (what a host does with
+inputs and outputs), folder and stored_ends (on disk), programs (modules and programs of torch). It
+knows no hardware.
 """
 
 __all__ = ["ends", "floating", "folder", "imports", "integers", "numbers", "programs"]

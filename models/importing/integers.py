@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from models import arithmetic
 from models.errors import ModelError
+from models.importing.fusing import fused, zero_points
 from models.importing.mapping.stages import Stage, Window
 from models.importing.numbers import (
     SCALE_BITS,
     Numbers,
     accumulators_of,
     numbers_of,
+    rounding_as,
     table_of,
 )
-from models.importing.readers.foreign import Grid
-from models.importing.readers.table import Table
+from models.importing.readers.foreign import Grid, Ints
+from models.importing.readers.table import Row, Table
 from models.integer import checks
 from models.integer.network import (
     ConcatLayer,
@@ -37,6 +39,8 @@ from models.integer.network import (
 
 LOGIT_BITS = 32
 """Nominal width of the logits, which are accumulators."""
+_SAME_BIAS = 1e-4
+"""Accumulator units that the last layer's biases may lack."""
 LOGITS = "logits"
 """Name of the last tensor, where a layer of its own gives the codes of the file's output out."""
 
@@ -73,27 +77,37 @@ class _Builder:
         self.tensors: dict[str, TensorSpec] = {}
         self.joined: set[str] = set()
         """Tensors that belong to a ConcatLayer."""
+        self.rounded: list[Row] = []
+        """What rounds other than the file."""
+        codes = [one.grid.bits for one in stages.values() if one.grid and one.op != "input"]
+        self.offset: tuple[float, ...] = ()
+        """Real value of accumulator 0 of each output channel, where a bias is no whole number."""
+        self.compares = max(codes, default=0) <= arithmetic.MOST_THRESHOLD_BITS
+        """True if an NPU can have thresholds beside all codes."""
 
     def build(self, table: Table) -> IntegerNetwork:
         """Return the network; what is refused stands in ``table``, and a stand-in in its place."""
         first = next(iter(self.stages.values()))
-        fused = dict(self._fused())
+        joins = dict(fused(self.stages))
         for stage in self.stages.values():
-            if stage.name in fused.values():
+            if stage.name in joins.values():
                 continue
             joined = [stage]
-            while joined[-1].name in fused:
-                joined.append(self.stages[fused[joined[-1].name]])
+            while joined[-1].name in joins:
+                joined.append(self.stages[joins[joined[-1].name]])
             try:
                 self._stage(stage, joined[1:])
             except ModelError as error:
                 table.refuse_layer(stage.name, stage.op, error)
                 for one in joined:
                     self._tensor(one.name, one.shape, Grid(1.0, 0, 8, False))
+        table.rows += self.rounded
         last = self.stages[self.output]
         if last.grid is not None:
             self._give_out(last)
-        return IntegerNetwork(self.name, first.name, tuple(self.layers), self.tensors, SCALE_BITS)
+        return IntegerNetwork(
+            self.name, first.name, tuple(self.layers), self.tensors, SCALE_BITS, offset=self.offset
+        )
 
     def _stage(self, stage: Stage, joined: list[Stage]) -> None:
         if stage.op == "input":
@@ -102,31 +116,6 @@ class _Builder:
             self._concat(stage)
         else:
             self._layers_of(stage, joined)
-
-    def _fused(self) -> Iterator[tuple[str, str]]:
-        """Yield layers with the activation or the max pooling of their results that they take in.
-
-        Both where the activation stands in between.
-        """
-        for stage in self.stages.values():
-            if stage.op not in ("max_pool", "activation") or (
-                stage.window and any(stage.window.pads)
-            ):
-                continue
-            before = self.stages[stage.inputs[0]]
-            alone = sum(before.name in other.inputs for other in self.stages.values()) == 1
-            if stage.window is None:
-                if alone and before.op not in ("input", "concat", "max_pool", "activation"):
-                    yield before.name, stage.name
-                continue
-            overlaps = any(
-                count > 1 and stride < size
-                for count, stride, size in zip(
-                    stage.shape[1:], stage.window.stride, stage.window.kernel, strict=True
-                )
-            )
-            if alone and not overlaps and before.op not in ("input", "concat", "max_pool"):
-                yield before.name, stage.name
 
     def _tensor(self, name: str, shape: tuple[int, int, int], grid: Grid) -> TensorSpec:
         spec = TensorSpec(name, shape, grid.bits, grid.signed, grid.scale, grid.zero_point)
@@ -149,14 +138,16 @@ class _Builder:
         numbers = numbers_of(
             stage, [_grid(self.stages[name]).scale for name in stage.inputs], grid.scale
         )
+        numbers, thresholds = self._rounding(stage, numbers, grid)
         window = _pool_window(output.window)
-        zeros = _zero_points(stage, grid) if stage.thresholds is None else [grid.zero_point]
+        zeros = zero_points(stage, grid) if thresholds is None else [grid.zero_point]
         for position, zero in enumerate(zeros):
             last = position == len(zeros) - 1
             name = output.name if last else f"{stage.name}_clip{position + 1}"
             layer = stage.name if last else name
             if position == 0:
                 made = self._mac(stage, numbers, layer, name)
+                made = dataclasses.replace(made, thresholds=thresholds)
             else:
                 made = self._copy(self.layers[-1].output, layer, name)
             part = Grid(grid.scale, zero, grid.bits, grid.signed)
@@ -190,8 +181,30 @@ class _Builder:
             bias=numbers.bias,
             requant_multiplier=numbers.multiplier,
             requant_shift=numbers.shift,
-            thresholds=accumulators_of(stage, numbers),
         )
+
+    def _rounding(self, stage: Stage, numbers: Numbers, grid: Grid) -> tuple[Numbers, Ints | None]:
+        """Return the numbers of a stage that rounds, and its thresholds unless rounding will do.
+
+        Those of equal distances are rounded where that gives the same codes, and where no NPU could
+        compare with them, which the table then says.
+        """
+        thresholds = accumulators_of(stage, numbers)
+        if thresholds is None or not stage.even:
+            return numbers, thresholds
+        reach = sum(
+            np.abs(weights).sum(axis=(1, 2, 3)) << self.tensors[tensor].bits
+            for tensor, weights in zip(stage.inputs, numbers.weights, strict=True)
+        )
+        found, exact = rounding_as(numbers, thresholds, grid.zero_point, grid.bits, reach)
+        clipped = len(zero_points(stage, grid)) > 1
+        if exact and not clipped:
+            return found, None
+        if self.compares:
+            return numbers, thresholds
+        note = "rounds: no multiplier has these thresholds, so sums near one may get the next code"
+        self.rounded.append(Row(stage.name, "MultiThreshold", "folded", stage.name, note))
+        return found, None
 
     def _copy(self, tensor: str, name: str, output: str, *, raw: bool = False) -> MacLayer:
         """Return a layer that copies codes: their distances from the zero points stay."""
@@ -242,6 +255,10 @@ class _Builder:
             )
         layer = self._mac(stage, numbers, stage.name, stage.name)
         self.layers.append(dataclasses.replace(layer, raw=True))
+        # What a rounded bias lacks is added by the host.
+        lack = stage.bias - numbers.bias * numbers.unit
+        if stage.bias_codes is None and (np.abs(lack) > _SAME_BIAS * numbers.unit).any():
+            self.offset = tuple(map(float, lack))
         # Of each channel, unless all are alike: what is largest is chosen of real values.
         alike = np.ptp(numbers.unit) <= 1e-6 * numbers.unit.max()
         unit = float(numbers.unit.max()) if alike else tuple(map(float, numbers.unit))
@@ -265,30 +282,6 @@ def _grid(stage: Stage) -> Grid:
             "every layer, or none of the network"
         )
     return stage.grid
-
-
-def _zero_points(stage: Stage, grid: Grid) -> list[int]:
-    """Return the zero points of the layers that a stage needs: the last one is the grid's.
-
-    A layer cuts off below code 0 and above the largest; where the clip lies within the codes, a
-    shifted zero point before brings it there.
-    """
-    top = (1 << grid.bits) - 1
-    low, high = grid.low, grid.high
-    if stage.clip[0] > -math.inf:
-        low = max(low, min(math.floor(stage.clip[0] / grid.scale + 0.5) + grid.zero_point, top))
-    if stage.clip[1] < math.inf:
-        high = min(high, max(math.floor(stage.clip[1] / grid.scale + 0.5) + grid.zero_point, 0))
-    found = []
-    if low > 0:
-        found.append(grid.zero_point - low)
-    if high < top:
-        found.append(grid.zero_point + top - high)
-    if any(not 0 <= zero <= top for zero in found):
-        raise ModelError(
-            f"layer {stage.name}: is clipped to {stage.clip[0]:g}..{stage.clip[1]:g}, without 0"
-        )
-    return [*found, grid.zero_point]
 
 
 def _pool_window(window: Window | None) -> PoolWindow | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ SCALE_BITS = 16
 """Bits of the requantisation multipliers of imported networks."""
 ADD_ERROR = 1 / 512
 """Largest error of a sum of two maps by its weights, in steps of the result, where bits allow."""
-_SAME_THRESHOLD = 1 / 1024
-"""Accumulator units that a threshold may lie above an integer by the file's rounding."""
+_SAME_THRESHOLD = 2.0**-22
+"""Share of its numbers that a threshold may lie above an integer by, as float32 rounds them."""
 _SAME_BIAS = 1e-5
 """Relative difference of a bias's scale from that of the accumulators, by rounding of the file."""
 
@@ -101,11 +102,43 @@ def accumulators_of(stage: Stage, numbers: Numbers) -> Ints | None:
     """
     if stage.thresholds is None:
         return None
-    sums = (stage.thresholds - stage.bias[:, None]) / numbers.unit[:, None]
-    least = np.ceil(sums - _SAME_THRESHOLD) + numbers.bias[:, None]
+    given, bias = stage.thresholds, stage.bias[:, None]
+    reached = np.where(given <= bias, arithmetic.LEAST, arithmetic.MOST)
+    with np.errstate(invalid="ignore"):
+        sums = (given - bias) / numbers.unit[:, None]
+        slack = _SAME_THRESHOLD * (np.abs(given) + np.abs(bias)) / numbers.unit[:, None]
+        least = np.ceil(sums - slack) + numbers.bias[:, None]
+    constant = ~np.any([part.any(axis=(1, 2, 3)) for part in numbers.weights], axis=0)
+    least = np.where(constant[:, None], reached, least)
     least = np.where(stage.thresholds <= stage.clip[0], arithmetic.LEAST, least)
     least = np.where(stage.thresholds > stage.clip[1], arithmetic.MOST, least)
     return np.clip(least, arithmetic.LEAST, arithmetic.MOST).astype(np.int64)
+
+
+def rounding_as(
+    numbers: Numbers, thresholds: Ints, zero_point: int, bits: int, reach: Ints
+) -> tuple[Numbers, bool]:
+    """Return numbers with biases by which rounding gives the codes of thresholds, if any does.
+
+    thresholds: least accumulators of the codes 1 and up, (out, 2**bits - 1); reach: largest
+    magnitude of each channel's sum without bias, (out,). False where some sums get another code:
+    then as few codes as can be begin elsewhere.
+    """
+    wanted = thresholds - numbers.bias[:, None]
+    steps = arithmetic.thresholds(numbers.multiplier, numbers.shift, zero_point, bits)
+    near = np.abs(wanted) <= reach[:, None] + 1
+    # A sum s reaches a code where s + bias is a step or more: steps - bias is what is wanted.
+    biases = np.array([
+        np.bincount(own - own.min()).argmax() + own.min() if len(own) else bias
+        for bias, own in (
+            (bias, row[good])
+            for bias, row, good in zip(numbers.bias, steps - wanted, near, strict=True)
+        )
+    ], np.int64)  # fmt: skip
+    ends = -reach[:, None] - 1, reach[:, None] + 1
+    found = np.clip(steps - biases[:, None], *ends)
+    exact = bool((found == np.clip(wanted, *ends)).all())
+    return dataclasses.replace(numbers, bias=biases), exact
 
 
 def ones(channels: int) -> Kernel:

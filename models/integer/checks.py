@@ -122,7 +122,7 @@ def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:
     if layer.thresholds is not None:
         steps_up = (1 << network.tensors[layer.output].bits) - 1
         _check_ints(layer.thresholds, (out, steps_up), MOST, f"{where}: thresholds")
-        if layer.raw or layer.lookup or (np.diff(layer.thresholds) < 0).any():
+        if layer.raw or layer.lookup or _fall(layer.thresholds):
             raise ModelError(f"{where}: thresholds fall, or are of a layer that has none")
     if len({network.tensors[source.tensor].shape for source in layer.sources}) != 1:
         raise ModelError(f"{where}: its sources have different shapes")
@@ -138,6 +138,10 @@ def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:
         if largest << spec.bits > MOST_SUM:
             raise ModelError(f"{where}: sums beyond {MOST_SUM}")
         _check_windows(layer, spec.shape, out_shape, where)
+
+
+def _fall(thresholds: Ints) -> bool:
+    return bool((thresholds[:, 1:] < thresholds[:, :-1]).any())
 
 
 def _check_windows(layer: MacLayer, in_shape: Shape, out_shape: Shape, where: str) -> None:

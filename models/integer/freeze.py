@@ -80,11 +80,12 @@ def _freeze_layer(
         if plan is None:
             return _output_layer(module, inputs[0], largest_input)
         out_scale = scales[plan.scale_owner]
-        found = _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
         quantiser = network.quantiser(layer.name)
+        given = module, inputs[0], largest_input, out_scale, plan.bits, scale_bits
         if isinstance(quantiser, ThresholdQuantiser):
-            found = _with_thresholds(found, quantiser.thresholds.numpy())
-        return found
+            values = quantiser.thresholds.numpy()
+            return _with_thresholds(_weight_layer(*given, values.max(axis=1)), values)
+        return _weight_layer(*given)
     assert plan is not None  # it is None for the output layer only, which has weights
     input_scales = [torch.tensor(scale, dtype=torch.float64) for scale in inputs]
     if isinstance(layer.spec, Activation):  # a copy of its input's codes, to be looked up
@@ -205,6 +206,7 @@ def _weight_layer(
     out_scale: float,
     out_bits: int,
     scale_bits: int,
+    highest: Reals | None = None,
 ) -> Frozen:
     """Freeze a conv2d or linear layer: snapped scale, weights and bias of every channel.
 
@@ -215,7 +217,8 @@ def _weight_layer(
     layer's limits, and rounded half to even. A channel of zeros has a scale at which any output
     fits its bias.
     in_scale, out_scale: scales of the tensors; out_bits: bits of the output; largest_input: as in
-    ``_largest_sum``.
+    ``_largest_sum``; highest: largest threshold of each channel, where they are learned: beyond it
+    the output is saturated.
     """
     span = 1 << out_bits
     scale = _weight_scales(module)
@@ -236,7 +239,8 @@ def _weight_layer(
     snapped = np.ldexp(multiplier.astype(np.float64), -shift)
     bias = module.bias.detach().double().numpy() / (out_scale * snapped)
     # Beyond this limit the output is saturated for every input.
-    limit = np.ceil(span / snapped) + sums
+    top = span if highest is None else np.maximum(highest / out_scale, 0.0)
+    limit = np.ceil(top / snapped) + sums
     rounded = np.rint(np.clip(bias, -limit, limit)).astype(np.int64)
     rounded = _within(module, rounded, weights)
     return Frozen(Numbers((weights,), rounded, multiplier, shift), snapped * out_scale)

@@ -287,7 +287,7 @@ class IntegerNetwork:
     def answers(self, outputs: Ints) -> NDArray[np.int64]:
         """Return the number of the largest of each row of outputs (n, classes), the first if equal.
 
-        Outputs of one scale are compared as integers, others as real values.
+        Outputs of one scale without offsets are compared as integers, others as real values.
         """
-        several = isinstance(self.output.scale, tuple)
+        several = isinstance(self.output.scale, tuple) or bool(self.offset)
         return (self.real(outputs) if several else outputs).argmax(axis=1)

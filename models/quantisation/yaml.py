@@ -11,9 +11,11 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any, get_type_hints
 
+from models.arithmetic import MOST_THRESHOLD_BITS
 from models.files.nodes import Node, build, construct, convert, nearest
 from models.files.yaml_io import FlowDict
 from models.graph.network import NetworkGraph
+from models.graph.passes import legalise
 from models.quantisation.plan import (
     ACTIVATION_BITS,
     NO_SPARSITY,
@@ -22,6 +24,7 @@ from models.quantisation.plan import (
     Quantisation,
     QuantSpec,
     knobs,
+    threshold_layers,
 )
 from models.quantisation.sparsity import Sparsity
 
@@ -54,7 +57,13 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
         if SPARSITY in item.mapping() and SPARSITY not in usable[name]:
             raise item.mapping()[SPARSITY].error(NO_SPARSITY)
         layers[name] = _layer_spec(item, default, usable[name])
-    return Quantisation(bits, default, layers, zero, thresholds)
+    found = Quantisation(bits, default, layers, zero, thresholds)
+    if thresholds and not threshold_layers(legalise(graph), found):
+        raise nodes["learned_thresholds"].error(
+            "no layer can have them: convolutions and linear layers with a ReLU and activations of "
+            f"up to {MOST_THRESHOLD_BITS} bits can, but for the output and what shares its scale"
+        )
+    return found
 
 
 def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> QuantSpec:

@@ -204,6 +204,11 @@ def _by_channel(walk: Walk, value: Value, gain: Any, offset: Any) -> tuple[Reals
             ) from None
         whole = np.full(stage.shape[0] * size, np.nan)
         whole[index.ravel()] = spread.ravel()
+        if not np.array_equal(whole[index.ravel()], spread.ravel(), equal_nan=True):
+            raise RefusalError(
+                "has several numbers for one channel that stands in its input twice", "",
+                "the same number for both",
+            )  # fmt: skip
         maps = whole.reshape(stage.shape[0], size)
         per_channel = np.where(
             np.isnan(maps).all(axis=1), default, np.nanmax(maps, axis=1, initial=-np.inf)

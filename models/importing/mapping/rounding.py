@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from models.importing.mapping import moves, sums
+from models.importing.mapping import borders, moves, sums
 from models.importing.mapping.stages import Stage
 from models.importing.mapping.walk import INPUT, Value, Walk, same_grid
-from models.importing.readers.foreign import Grid, Node
+from models.importing.readers.foreign import Grid, Node, Reals
 from models.importing.readers.grids import grid_of
 from models.importing.readers.table import RefusalError, Row
 
@@ -28,10 +28,13 @@ def quantise(walk: Walk, node: Node) -> Row:
     stage = walk.stages[value.stage]
     if "thresholds" in node.attributes:
         return compare(walk, node, value, grid)
-    if same_grid(stage.grid, grid):
+    if same_grid(stage.grid, grid) and "levels" not in node.attributes:
         walk.put(node, value)
         return moves.row(walk, node, "rounds what is rounded so already")
     if round_to(walk, stage, grid):
+        if "levels" in node.attributes and stage.op != "input":
+            stage.thresholds = _table(walk, value, np.asarray(node.attributes["levels"]))
+            stage.even = True
         walk.put(node, value)
         return moves.row(walk, node, "codes of the layer")
     if stage.grid is None:
@@ -46,24 +49,45 @@ def quantise(walk: Walk, node: Node) -> Row:
 
 def compare(walk: Walk, node: Node, value: Value, grid: Grid) -> Row:
     """Map thresholds of each channel: the end of an open stage, or a layer that compares codes."""
-    value, channels = walk.aligned(value)
-    table = np.asarray(node.attributes["thresholds"])
-    if len(table) not in (1, len(channels)):
-        raise RefusalError(f"thresholds of {len(table)} channels, not {len(channels)}")
+    given = np.asarray(node.attributes["thresholds"])
+    if any(value.pads) and ((given <= 0).sum(axis=1) != grid.zero_point).any():
+        if walk.stages[value.stage].grid is None:
+            raise RefusalError(
+                "compares a padded map that is not rounded, whose zeros get another code than the "
+                "value 0 has", "", "pad behind the thresholds, or round before the padding",
+            )  # fmt: skip
+        value = borders.filled(walk, value, walk.name(node))
+    found = _table(walk, value, given)
     stage = pooled = walk.stages[value.stage]
     if stage.is_open and stage.op == "max_pool":  # of sums, as of their codes
         stage = walk.stages[stage.inputs[0]]
     joins = stage.is_open and stage.op in _COMPARING and not stage.halves
     if joins and stage.op == "add":
-        _settle(walk, stage, grid)
+        _settle(walk, stage, grid, found)
     if joins:
         pooled.grid = grid
     made = stage if joins else new_scale(walk, node, value)
-    found = np.full((stage.shape[0], table.shape[1]), np.inf)
-    found[channels] = table
     made.thresholds, made.grid = found, grid
     walk.put(node, value if joins else lies_like(walk, made, value))
     return moves.row(walk, node, "codes of the layer") if joins else sums.mapped(node, made)
+
+
+def _table(walk: Walk, value: Value, given: Reals) -> Reals:
+    """Return the thresholds of each channel of a tensor's stage; inf of those it has not.
+
+    given: of each channel of the tensor, or one row for all. Raises RefusalError.
+    """
+    _, channels = walk.aligned(value)
+    if len(given) not in (1, len(channels)):
+        raise RefusalError(f"thresholds of {len(given)} channels, not {len(channels)}")
+    found = np.full((walk.stages[value.stage].shape[0], given.shape[1]), np.inf)
+    found[channels] = given
+    if (found[channels] != given).any():
+        raise RefusalError(
+            "has several rows of thresholds for one channel that stands in its input twice",
+            "thresholds", "the same for both",
+        )  # fmt: skip
+    return found
 
 
 _COMPARING = ("conv2d", "linear", "avg_pool", "scale", "add")
@@ -105,7 +129,7 @@ def round_to(walk: Walk, stage: Stage, grid: Grid) -> bool:
         if not same_grid(before.grid, grid):
             return False
     if stage.op == "add":
-        _settle(walk, stage, grid)
+        _settle(walk, stage, grid, None)
     if stage.halves:  # of which one is 0 at each place, so that nothing is rounded twice
         walk.stages[stage.inputs[0]].grid = Grid(grid.scale, 0, grid.bits, signed=False)
     stage.grid = grid
@@ -167,10 +191,11 @@ def _put_before(walk: Walk, names: list[str], reader: str) -> None:
     walk.stages |= {name: walk.stages.pop(name) for name in behind}
 
 
-def _settle(walk: Walk, stage: Stage, grid: Grid) -> None:
+def _settle(walk: Walk, stage: Stage, grid: Grid, thresholds: Reals | None) -> None:
     """Give 8 bits to the one operand of a sum that the file does not round.
 
-    Its range is what the sum's result can tell apart. Raises RefusalError for two such operands.
+    Its range is what the sum's result can tell apart: the grid, or the thresholds (out, n) of its
+    channels, before the sum is scaled. Raises RefusalError for two such operands.
     """
     loose = [walk.stages[name] for name in stage.inputs if walk.stages[name].grid is None]
     if not loose:
@@ -179,14 +204,35 @@ def _settle(walk: Walk, stage: Stage, grid: Grid) -> None:
     if len(loose) > 1 or loose[0].op not in ("conv2d", "linear", "scale", "avg_pool"):
         raise RefusalError("adds maps that are not rounded", "", "round both operands of the sum")
     assert known[0] is not None
-    low, high = grid.range()
+    levels = np.array([grid.range()]) if thresholds is None else thresholds
+    alive = stage.gain != 0
+    before = (np.where(np.isfinite(levels), levels, 0.0) - stage.bias[:, None])[alive]
+    before = before / stage.gain[alive, None] if alive.any() else np.zeros((1, 1))
+    low, high = float(before.min()), float(before.max())
     least, most = known[0].range()
-    low, high = max(low - most, loose[0].clip[0]), min(high - least, loose[0].clip[1])
-    step = grid.scale * 2.0 ** -math.floor(math.log2(255 * grid.scale / (high - low)))
+    ends = _ends(walk, loose[0])
+    low, high = max(low - most, ends[0]), min(high - least, ends[1])
+    low, high = (low, high) if low < high else (min(ends[0], 0.0), max(ends[1], grid.scale))
+    unit = grid.scale / float(np.abs(stage.gain[alive]).max(initial=0) or 1.0)
+    step = unit * 2.0 ** -math.floor(math.log2(255 * unit / (high - low)))
     loose[0].grid = Grid(step, min(max(round(-low / step), 0), 255), 8, signed=low < 0)
     walk.table.rows.append(
         Row(stage.name, "Add", "folded", loose[0].name, f"we round it: 8 bits of {step:g}")
     )
+
+
+def _ends(walk: Walk, stage: Stage) -> tuple[float, float]:
+    """Return the least and the largest value that a stage of one input can have."""
+    grid = walk.stages[stage.inputs[0]].grid
+    if grid is None:
+        return stage.clip
+    low, high = grid.range()
+    kernel = stage.kernels[0].values if stage.kernels else np.ones((stage.shape[0], 1, 1, 1))
+    scaled = kernel * stage.gain[:, None, None, None]
+    up, down = (np.maximum(part, 0).sum(axis=(1, 2, 3)) for part in (scaled, -scaled))
+    low, high = min(low, 0.0), max(high, 0.0)  # a padded place is 0
+    least, most = up * low - down * high + stage.bias, up * high - down * low + stage.bias
+    return max(float(least.min()), stage.clip[0]), min(float(most.max()), stage.clip[1])
 
 
 def new_scale(walk: Walk, node: Node, value: Value) -> Stage:

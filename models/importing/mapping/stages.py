@@ -99,6 +99,8 @@ class Stage:
     thresholds: Reals | None = None
     """Values that the codes 1 and up begin at, (out, 2**bits - 1), where the file says them instead
     of rounding to the grid."""
+    even: bool = False
+    """True where the thresholds lie at equal distances, so that rounding may do as well."""
     halves: bool = False
     """True where it sums the rectified halves of one map, which are rounded as its result is."""
     closed: bool = False

@@ -14,7 +14,13 @@ from models.importing.readers.table import RefusalError
 
 _ROUNDINGS = ("ROUND", "HALF_EVEN", "HALF_UP", "ROUND_TO_NEAREST")
 """Modes that differ only halfway between two codes."""
+_EVEN = 1e-3
+"""Largest difference of distances that count as equal, in steps: of codes of up to
+MOST_THRESHOLD_BITS bits that is what float32 tells apart instead."""
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
+_LAST_LAYOUTS = {"NHWC": (_FIRST, _LAST), "NWC": ((0, 2, 1), (0, 2, 1))}
+"""Layout with channels last -> the axes that bring channels first, and those that bring it back."""
 
 
 def quant(reading: Reading, node: Node) -> list[Node]:
@@ -51,18 +57,42 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
     """Read MultiThreshold: steps of equal distance in each channel are a scale and a rounding.
 
     Others stay thresholds, of codes of up to MOST_THRESHOLD_BITS bits. ``y = out_scale * (number of
-    thresholds <= x) + out_bias``.
+    thresholds <= x) + out_bias``. The roundings have the levels that codes begin at, too, as sums
+    that equal a threshold must reach it.
     """
     given = node.attributes
-    if given.get("data_layout", "NCHW") not in ("NCHW", "NC"):
-        raise RefusalError(f"layout {given['data_layout']}", "data_layout", "NCHW")
+    layout = given.get("data_layout", "NCHW")
+    if layout in _LAST_LAYOUTS:
+        first, last = _LAST_LAYOUTS[layout]
+        before, after = f"{node.outputs[0]}#first", f"{node.outputs[0]}#map"
+        inner = replace(
+            node, inputs=(before, *node.inputs[1:]), outputs=(after,),
+            attributes={**given, "data_layout": "NCHW"},
+        )  # fmt: skip
+        return [
+            Node(node.name, "Transpose", (node.inputs[0],), (before,), {"perm": first}),
+            *thresholds(reading, inner),
+            Node(node.name, "Transpose", (after,), node.outputs, {"perm": last}),
+        ]
+    if layout not in ("NCHW", "NCW", "NC"):
+        raise RefusalError(f"layout {layout}", "data_layout", "NCHW, or NHWC of four axes")
     table = np.asarray(reading.values(node, 1, "thresholds"), np.float64)
+    if table.ndim != 2 or not table.size:
+        raise RefusalError(
+            f"thresholds of shape {table.shape}",
+            "thresholds",
+            "(channels, 2**bits - 1), or (1, ..)",
+        )
     if not np.isfinite(table).all():
         raise RefusalError("thresholds that are not finite (NaN or infinity)", "thresholds")
     scale, bias = float(given.get("out_scale", 1.0)), float(given.get("out_bias", 0.0))
-    count = table.shape[1] if table.ndim == 2 else 0
+    if not (0 < scale < np.inf and np.isfinite(bias)):
+        raise RefusalError(
+            f"out_scale {scale:g} with out_bias {bias:g}", "out_scale", "finite ones, above 0"
+        )
+    count = table.shape[1]
     bits = (count + 1).bit_length() - 1
-    if count < 1 or count + 1 != 1 << bits or bias / scale != round(bias / scale):
+    if count + 1 != 1 << bits or bias / scale != round(bias / scale):
         raise RefusalError(
             f"{count} thresholds with out_bias {bias:g}",
             "thresholds",
@@ -74,7 +104,8 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
     # One threshold alone has no distance that a scale and a rounding could follow from.
     steps = np.diff(table, axis=1) if count > 1 else np.zeros((len(table), 1))
     step = steps.mean(axis=1)
-    if (step <= 0).any() or (np.abs(steps - step[:, None]) > 1e-3 * step[:, None]).any():
+    slack = _EVEN * (step if bits > MOST_THRESHOLD_BITS else np.abs(table).max(axis=1) * 2.0**-12)
+    if (step <= 0).any() or (np.abs(steps - step[:, None]) > slack[:, None]).any():
         if bits > MOST_THRESHOLD_BITS or (steps < 0).any():
             raise RefusalError(
                 f"thresholds that fall, or of unequal distances for codes of {bits} bits",
@@ -84,9 +115,10 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
         given = {"grid": grid, "thresholds": table}
         return [replace(node, op="Quantise", inputs=node.inputs[:1], attributes=given)]
     # x reaches threshold i at (x - first) / step >= i - 1, which is rounded half up.
+    gain, offset = scale / step, scale * (0.5 - table[:, 0] / step) + bias
     numbers = {
-        "gain": scale / step,
-        "offset": scale * (0.5 - table[:, 0] / step),
+        "gain": gain,
+        "offset": offset,
         "mean": np.zeros(len(table)),
         "variance": np.ones(len(table)),
     }
@@ -95,8 +127,10 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
     inputs = (node.inputs[0], *names)
     return [
         Node(node.name, "BatchNormalization", inputs, (scaled,), {"epsilon": 0.0}),
-        replace(node, op="Quantise", inputs=(scaled,), attributes={"grid": grid}),
-    ]
+        replace(node, op="Quantise", inputs=(scaled,), attributes={
+            "grid": grid, "levels": table * gain[:, None] + offset[:, None],
+        }),
+    ]  # fmt: skip
 
 
 def channels_last(reading: Reading, node: Node) -> list[Node]:

@@ -399,6 +399,37 @@ def test_in_little_time_few_networks_of_large_images_have_enough_epochs(
         (out / "training" / planning.PLAN).unlink()
 
 
+def test_networks_that_the_plan_cut_are_trained_if_there_is_time_after_all(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short trainings that say too little of the pace leave one network; then all have time."""
+    monkeypatch.setattr(planning, "RESERVE_S", 1e9)
+    monkeypatch.setattr(planning, "TRAINING_SHARE", 1e-9)
+    rooms = iter([True, False])
+    asked: list[float] = []
+
+    def has_room(took_s: float, seconds: list[float], another_s: float, left_s: float) -> bool:
+        asked.append(left_s)
+        return next(rooms)
+
+    monkeypatch.setattr(planning, "has_room", has_room)
+    wanted = settings(tmp_path / "out", finish=3, time_limit_s=3600.0)
+    found = run(wanted)[0].summary
+    assert sum(one["trained_fully"] for one in found["front"]) <= 2
+    assert planning.cut_note(2, 3) in found["notes"]
+    assert planning.cut_note(1, 3) not in found["notes"]
+    assert asked[0] > asked[1] > 0
+    assert len([*(tmp_path / "out" / "training").glob("*.weights")]) == 2
+
+
+def test_room_for_another_training_is_judged_by_those_done() -> None:
+    """Of 1000 s left 700 s are for training, of 10,000 s all but 900 s."""
+    assert planning.has_room(350.0, [1.0, 2.0], 4.0, 1000.0)
+    assert not planning.has_room(351.0, [1.0, 2.0], 4.0, 1000.0)
+    assert planning.has_room(9100.0, [1.0], 1.0, 10_000.0)
+    assert not planning.has_room(9101.0, [1.0], 1.0, 10_000.0)
+
+
 def test_long_trainings_of_large_images_change_them_more_and_record_it(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

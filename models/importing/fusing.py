@@ -1,0 +1,59 @@
+"""Stages of a quantised file that become one layer of ours, and those that take several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from models.errors import ModelError
+from models.importing.mapping.stages import Stage
+from models.importing.readers.foreign import Grid
+
+
+def fused(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
+    """Yield layers with the activation or the max pooling of their results that they take in.
+
+    Both where the activation stands in between.
+    """
+    for stage in stages.values():
+        if stage.op not in ("max_pool", "activation") or (stage.window and any(stage.window.pads)):
+            continue
+        before = stages[stage.inputs[0]]
+        alone = sum(before.name in other.inputs for other in stages.values()) == 1
+        if stage.window is None:
+            kinds = ("input", "concat", "max_pool", "activation")
+            if alone and before.op not in kinds and before.thresholds is None:
+                yield before.name, stage.name
+            continue
+        overlaps = any(
+            count > 1 and stride < size
+            for count, stride, size in zip(
+                stage.shape[1:], stage.window.stride, stage.window.kernel, strict=True
+            )
+        )
+        if alone and not overlaps and before.op not in ("input", "concat", "max_pool"):
+            yield before.name, stage.name
+
+
+def zero_points(stage: Stage, grid: Grid) -> list[int]:
+    """Return the zero points of the layers that a stage needs: the last one is the grid's.
+
+    A layer cuts off below code 0 and above the largest; where the clip lies within the codes, a
+    shifted zero point before brings it there.
+    """
+    top = (1 << grid.bits) - 1
+    low, high = grid.low, grid.high
+    if stage.clip[0] > -math.inf:
+        low = max(low, min(math.floor(stage.clip[0] / grid.scale + 0.5) + grid.zero_point, top))
+    if stage.clip[1] < math.inf:
+        high = min(high, max(math.floor(stage.clip[1] / grid.scale + 0.5) + grid.zero_point, 0))
+    found = []
+    if low > 0:
+        found.append(grid.zero_point - low)
+    if high < top:
+        found.append(grid.zero_point + top - high)
+    if any(not 0 <= zero <= top for zero in found):
+        raise ModelError(
+            f"layer {stage.name}: is clipped to {stage.clip[0]:g}..{stage.clip[1]:g}, without 0"
+        )
+    return [*found, grid.zero_point]
