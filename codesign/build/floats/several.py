@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """How near an output of the integer network is to the float one's, on the same examples.
+    """Nearness of an output of the integer network to the float one's, on the same examples.
 
     Made by ``Several.likenesses``.
     """

@@ -134,8 +134,6 @@ def test_one_output_is_evaluated_by_its_name(
          "has several outputs"),
         (["evaluate", "float", "--dataset", "data.npz"], "several outputs ('scores', 'linear6'"),
         (["train", "float", "--dataset", "data.npz"], "has several outputs"),
-        (["build", "float", "--npu", "npu.yaml", "--dataset", "data.npz", "--out", "b"],
-         "has several outputs"),
         (["explore", "--network", "float", "--dataset", "data.npz", "--lut-budget", "9000",
           "--out", "b"], "has several outputs"),
     ],
