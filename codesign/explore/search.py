@@ -34,6 +34,7 @@ from codesign.search.studies import EFFORT, ENDED, MOST_EFFORT, STATE, effort_of
 from codesign.search.trials import Proposal, write_csv
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
+from models.training.choices import large_images
 from models.training.history import from_list
 
 Progress = Callable[[str, float, float, str], None]
@@ -46,6 +47,9 @@ ROUND = 4
 EVALUATIONS = (3584, 8192)
 """Candidates estimated (before the first trainings, besides the first random ones; before each
 later round)."""
+LARGE_TIMES = 5
+"""Times as many before later rounds where images are large and trainings take minutes: what was
+proposed was far from the best by the search's own beliefs (docs/measurements/cifar10.md)."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -176,7 +180,8 @@ class Search:
         """
         later = bool(self.trained)
         self.inner.spread(picker.score, SPREAD[later])
-        pool = self.inner.run(picker.score, EVALUATIONS[later])
+        times = LARGE_TIMES if later and large_images(self.dataset) else 1
+        pool = self.inner.run(picker.score, times * EVALUATIONS[later])
         if not pool.feasible.any():
             raise nothing_fits(self.inner)
         return self.approach.refined(self.inner, picker.score, pool, first=not self.trained)
