@@ -39,7 +39,8 @@ IMPORTED = "imported"
 DEFAULT_TRAINING = TrainingChoices()
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _KEYS = (
-    "name", "seed", "dataset", "input", "training", "network", "quantisation", "npu", "clock_mhz",
+    "name", "seed", "dataset", "input", "pixels", "training", "network", "quantisation", "npu",
+    "clock_mhz",
 )  # fmt: skip
 
 
@@ -115,6 +116,9 @@ class Design:
     input: InputRange | None = None
     """The values that become input level 0 and 255; None: derived from the training part."""
     training: TrainingChoices = DEFAULT_TRAINING
+    pixels: InputRange | None = None
+    """The numbers of the data that pixels 0 and 255 of pictures are, where the network was made of
+    a file that takes those, and the data are no pictures; None: 0 and 255."""
     folder: Path | None = dataclasses.field(default=None, compare=False, repr=False)
     """Folder of the file that it was read from: relative paths of data sets may start there.
 
@@ -149,14 +153,16 @@ class Design:
         return yaml_io.dump(items) + npu_text(self.npu)
 
     def _data_items(self) -> dict[str, Any]:
-        """Return the blocks ``input`` and ``training`` of the design file, each only if needed.
+        """Return the blocks ``input``, ``pixels`` and ``training``, each only if needed.
 
-        ``input``, unless it is None: low and high, each a number, or a list if there is one per
-        channel. ``training``: its fields that are not at their defaults, if there are any.
+        ``input`` and ``pixels``, unless they are None: low and high, each a number, or a list if
+        there is one per channel. ``training``: its fields that are not at their defaults, if there
+        are any.
         """
         items: dict[str, Any] = {}
-        if self.input is not None:
-            items["input"] = input_items(self.input)
+        for name, given in (("input", self.input), ("pixels", self.pixels)):
+            if given is not None:
+                items[name] = input_items(given)
         said = {
             field.name: getattr(self.training, field.name)
             for field in dataclasses.fields(self.training)
@@ -212,6 +218,7 @@ def _read(node: Node) -> Design:
             npu=read_npu(nodes.get("npu"), graph, quantisation),
             clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
             input=read_input(nodes["input"]) if "input" in nodes else None,
+            pixels=read_input(nodes["pixels"]) if "pixels" in nodes else None,
             training=build(nodes["training"], TrainingChoices)
             if "training" in nodes
             else TrainingChoices(),

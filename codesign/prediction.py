@@ -17,6 +17,12 @@ from codesign.results import Figures, InfeasibleError
 from models.integer.lower import shape_only
 from models.quantisation.accumulators import Accumulator
 
+LATE = (
+    "images back to back wait for the transfer of the next one, each of whose words may wait for a "
+    "write, too: the rate is an upper estimate, which simulation measures"
+)
+"""Note on estimates of programs that are bound by the host's transfers."""
+
 
 @dataclass(frozen=True)
 class DesignEstimate:
@@ -103,7 +109,7 @@ def estimate_plan(planned: Plan, clock_mhz: float, family: str) -> DesignEstimat
         interval_cycles=planned.interval_cycles,
     ).at(clock_mhz)
     intervals = {name: (float(area.low[name][0]), float(area.high[name][0])) for name in area.low}
-    notes = [areas.outside(config)]
+    notes = [areas.outside(config), LATE if planned.waits_for_images else None]
     if family in families.TIMED:
         timing = TimingModel.of(family)
         clock = timing.estimate(npu)

@@ -41,8 +41,8 @@ class BuiltNetwork:
     """Whose network it is; None of an imported network."""
     clock_mhz: float
     pixels: InputRange | None = None
-    """The values of an imported file's input that pixels 0 and 255 of pictures are; None: not said,
-    so that they are 0 and 255."""
+    """The values of an imported file's input, or the numbers of a design's data, that pixels 0 and
+    255 of pictures are; None: not said, so that they are 0 and 255."""
 
     def mapping(self, values: NDArray[Any], pictures: bool) -> tuple[InputRange, list[str]]:
         """Return the numbers of given data that become input level 0 and 255, and notes.
@@ -50,7 +50,8 @@ class BuiltNetwork:
         values: of the data. pictures: True for data of 8-bit pixels, False for other numbers.
         """
         if self.design:
-            return self.input_range, []
+            scaled = pictures and self.pixels
+            return self.input_range.in_pixels(scaled) if scaled else self.input_range, []
         if not pictures:
             return self.input_range, array_notes(self.pixels, are_pixels(values))
         return self.input_range.in_pixels(self.pixels or PIXELS), pixel_notes(self.pixels)
@@ -155,9 +156,8 @@ def load(folder: Path) -> BuiltNetwork:
             f"{network.classes}; build it again"
         )
     own = design if isinstance(design, Design) else None
-    pixels = None if isinstance(design, Design) else design.pixels
     mapping = design.input or PIXELS
-    return BuiltNetwork(network, stored.classes, mapping, own, design.clock_mhz, pixels)
+    return BuiltNetwork(network, stored.classes, mapping, own, design.clock_mhz, design.pixels)
 
 
 def of_network(found: NetworkFolder, network: IntegerNetwork) -> BuiltNetwork:

@@ -1,9 +1,8 @@
 """Entry point of the command line: runs a verb and returns its exit status.
 
-0: success. 1: verification mismatch, budget missed after synthesis, or a tool or worker process
-failed. 2: bad input, missing tool, full disk (also for what is written after a good answer) or
-closed stdout. 3: no feasible design. 130:
-interrupted by Ctrl-C or SIGTERM.
+0: success. 1: verification mismatch, budget missed after synthesis or simulation, or a tool or
+worker process failed. 2: bad input, missing tool, full disk (also for what is written after a good
+answer) or closed stdout. 3: no feasible design. 130: interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -77,8 +76,9 @@ def parser() -> argparse.ArgumentParser:
         description="Find a quantised neural network and the NPU (neural processing unit) that "
         "runs it within an FPGA resource budget, generate the NPU in Verilog, and verify it bit "
         "for bit against the network in simulation.",
-        epilog="exit status: 0 success; 1 simulation differs, budget missed after synthesis, or a "
-        "tool failed; 2 bad input or a missing tool; 3 no feasible design; 130 interrupted. "
+        epilog="exit status: 0 success; 1 simulation differs, budget missed after synthesis "
+        "or simulation, or a tool failed; 2 bad input or a missing tool; 3 no feasible design; 130 "
+        "interrupted. "
         "`codesign VERB --help` describes a verb.",
     )
     top.add_argument(

@@ -13,7 +13,12 @@ from codesign.compiler.checks import BufferUse
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.program.instructions import ProgramStep, program_words
 from codesign.compiler.program.memory import waits
-from codesign.compiler.program.stream import interval_cycles, stream_steps, wait_cycles
+from codesign.compiler.program.stream import (
+    interval_cycles,
+    load_wait_cycles,
+    stream_steps,
+    wait_cycles,
+)
 from rtl_gen import timing
 from rtl_gen.isa.opcodes import Opcode
 
@@ -91,13 +96,18 @@ class Plan:
     def interval_cycles(self) -> int | None:
         """Cycles from image to image, back to back, stalls included; None without that program.
 
-        Exact if the LOAD takes no longer than the layers beside it, else an estimate
-        (stream.wait_cycles).
+        Exact if the LOAD takes no longer than the layers beside it (``waits_for_images``), else an
+        estimate, too low (stream.wait_cycles).
         """
         if not self.stream:
             return None
         config = self.schedule.config
         return interval_cycles(config, self.stream) + wait_cycles(config, self.stream)
+
+    @property
+    def waits_for_images(self) -> bool:
+        """True if layers wait for the next image's transfer, so that the rate is an estimate."""
+        return bool(self.stream) and load_wait_cycles(self.schedule.config, self.stream or ()) > 0
 
 
 def plan_of(planned: Schedule, steps: tuple[ProgramStep, ...], use: BufferUse) -> Plan:

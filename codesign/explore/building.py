@@ -33,6 +33,9 @@ from models.training.trained import TrainedNetwork
 from rtl_gen import emit
 from sim.process import kill_all
 
+SIMULATED = "simulated_images_per_second"
+"""Key of an attempt whose rate in simulation misses the floor."""
+
 
 @dataclass
 class FinishedDesign:
@@ -128,6 +131,32 @@ def area_ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
         for name in ("luts", "ffs")
     ]
     return max(found / guessed for found, guessed in pairs if guessed)
+
+
+def missed(attempts: Sequence[Mapping[str, float | str]]) -> str:
+    """Return the sentence on attempts of which none met the budget.
+
+    >>> missed([{"luts": 3000.0}, {"luts": 2000.0, SIMULATED: 900.0}])
+    'the budget is missed after synthesis or simulation: 3,000 LUTs, 2,000 LUTs at 900 images/s'
+    """
+    where = "synthesis" + (" or simulation" if any(SIMULATED in one for one in attempts) else "")
+    tried = ", ".join(
+        f"{one['luts']:,.0f} LUTs"
+        + (f" at {one[SIMULATED]:,.0f} images/s" if SIMULATED in one else "")
+        for one in attempts
+    )
+    return f"the budget is missed after {where}: {tried}"
+
+
+def too_slow(
+    attempt: Mapping[str, float | str], estimate: DesignEstimate | None, floor: float
+) -> str:
+    """Return the note on an attempt whose simulated rate is below the floor, in images/s."""
+    rate = (estimate.figures.images_per_second if estimate else None) or 0.0
+    return (
+        f"a design of {attempt['luts']:,.0f} LUTs was refused: {attempt[SIMULATED]:,.0f} images/s "
+        f"in simulation, estimated {rate:,.0f}, at least {floor:,.0f} are asked for"
+    )
 
 
 class SynthesisAhead:

@@ -2,7 +2,8 @@
 
 With two or more jobs, the likeliest design is synthesised beside the last trainings. A design that
 synthesis finds over the budget is replaced by the next best one, with area estimates scaled by
-measured over estimated area. A resumed run reuses weights and syntheses from disk, but writes and
+measured over estimated area; one whose rate in simulation misses the floor by the next best one. A
+resumed run reuses weights and syntheses from disk, but writes and
 verifies the build folder again.
 """
 
@@ -95,8 +96,7 @@ class _Finish:
                 return done
         if not done.attempts:
             raise InfeasibleError(self.reasons)
-        tried = ", ".join(f"{one['luts']:,.0f} LUTs" for one in done.attempts)
-        done.failure = f"the budget is missed after synthesis: {tried}"
+        done.failure = building.missed(done.attempts)
         return done
 
     def _train_more(self, tasks: Sequence[FullTraining], limit_s: float) -> None:
@@ -222,8 +222,24 @@ class _Finish:
             done.problem = dataclasses.replace(done.problem, area_factor=factor)
             return False
         self._note_accuracy(option)
+        notes = done.notes
         wanted = wanted.of(done.problem.space.start(option.candidate))
         building.build_and_verify(done, design, weights, wanted, self.progress)
+        return not self._is_slow(option, notes)
+
+    def _is_slow(self, option: Option, notes: tuple[str, ...]) -> bool:
+        """Return True, with a note behind ``notes``, if the simulated rate misses the floor.
+
+        Then the design is refused. Estimates of the rate can be too high
+        (compiler.program.stream.wait_cycles).
+        """
+        done, floor = self.done, self.done.problem.budget.min_throughput
+        rate = done.verification.figures.images_per_second if done.verification else None
+        if done.failure or floor is None or rate is None or rate >= floor:
+            return False
+        self.refused.add(option.candidate.tobytes())
+        done.attempts[-1][building.SIMULATED] = rate
+        done.notes = (*notes, building.too_slow(done.attempts[-1], done.estimate, floor))
         return True
 
     def _loses(self, option: Option) -> bool:

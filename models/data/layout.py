@@ -15,6 +15,9 @@ _LONG = 4
 """An array (n, a, b) holds ``a`` signals of length b if 1 < a <= _MOST_SIGNALS and b >= _LONG * a;
 else images of a rows and b columns."""
 
+_MANY_FEATURES = 64
+"""Features of an array (n, features) from which it may as well hold signals of one channel."""
+
 
 class Layout(StrEnum):
     """The axes of an example behind the first, which counts examples.
@@ -43,6 +46,7 @@ _AXES = {
     Layout.ROWS_COLUMNS_CHANNELS: 4,
 }
 _WORDS = {
+    Layout.FEATURES: "{1} features; with --layout cl as a signal of length {1}",
     Layout.CHANNELS_LENGTH: "{1} signals of length {2} (channels, length)",
     Layout.ROWS_COLUMNS: "images of {1} rows and {2} columns",
     Layout.CHANNELS_ROWS_COLUMNS: "{1} channels of {2} rows and {3} columns",
@@ -55,9 +59,10 @@ def to_channels_first(
 ) -> tuple[NDArray[Any], list[str]]:
     """Return ``x`` as a view (n, channels, rows, columns), and a note if its layout was guessed.
 
-    Features become channels of one pixel, a signal an image of one row. No note is made where only
-    one layout makes sense. where: what messages name. Raises DatasetError for another number of
-    axes than 2 to 4 or than ``layout`` has, and for an empty array.
+    Features become channels of one pixel, a signal an image of one row; an array of two axes may be
+    said to hold signals of one channel. No note is made where only one layout makes sense. where:
+    what messages name. Raises DatasetError for another number of axes than 2 to 4 or than
+    ``layout`` has, and for an empty array.
     """
     if x.ndim not in (2, 3, 4) or not x.size:
         raise DatasetError(
@@ -69,7 +74,10 @@ def to_channels_first(
         layout, sure = _guess(x.shape)
         if not sure:
             words = _WORDS[layout].format(*x.shape)
-            notes.append(f"{where} {x.shape} is read as {words}; --layout says otherwise")
+            otherwise = "" if layout is Layout.FEATURES else "; --layout says otherwise"
+            notes.append(f"{where} {x.shape} is read as {words}{otherwise}")
+    if x.ndim == 2 and layout in (Layout.CHANNELS_LENGTH, Layout.LENGTH_CHANNELS):
+        return x[:, None, None, :], notes
     if _AXES[layout] != x.ndim:
         raise DatasetError(f"{where} {x.shape} cannot have the layout {layout}")
     if layout is Layout.FEATURES:
@@ -91,7 +99,7 @@ def _guess(shape: tuple[int, ...]) -> tuple[Layout, bool]:
     shape: the whole array's, first the number of examples.
     """
     if len(shape) == 2:
-        return Layout.FEATURES, True
+        return Layout.FEATURES, shape[1] < _MANY_FEATURES
     if len(shape) == 3:
         signals = 1 < shape[1] <= _MOST_SIGNALS and shape[2] >= _LONG * shape[1]
         layout = Layout.CHANNELS_LENGTH if signals else Layout.ROWS_COLUMNS

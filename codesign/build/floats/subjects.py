@@ -57,6 +57,8 @@ class Subject:
     notes: tuple[str, ...]
     offset: tuple[float, ...] = ()
     """Added to the outputs of each channel for numbers of the data; empty: 0."""
+    pixels: InputRange | None = None
+    """The data's numbers that pixels 0 and 255 of pictures are; None: 0 and 255."""
     own: JointOutputs | None = None
     """Where the network's own answers are what it is calibrated towards, of which the data has
     none: what its outputs are."""
@@ -103,6 +105,7 @@ class Subject:
             npu=npu,
             clock_mhz=clock_mhz,
             input=self.input,
+            pixels=self.pixels,
         )
 
 
@@ -199,6 +202,7 @@ def prepare(
     return Subject(
         found.name, network, taken.zero_point, spec, taken.dataset,
         None if taken.mapping.is_pixels else taken.mapping, (*notes, *taken.notes, SEEN), offset,
+        None if taken.dataset.pictures else found.pixels,
     )  # fmt: skip
 
 
@@ -232,7 +236,9 @@ def check_output(found: NetworkFolder, task: str = CLASSES) -> None:
             if np.array_equal(end.order, maps.transpose(1, 2, 0).ravel()):
                 return
     if end.order is not None:
+        what = "no classes in their order" if task == CLASSES else "not what data has answers to"
         raise UserError(
-            f"output {end.name}: its values lie otherwise than those of the last layer, so "
-            "they are no classes in their order; codesign evaluate --task takes maps and numbers"
+            f"output {end.name}: its values lie otherwise than those of the last layer (in a finer "
+            f"map, say), so they are {what}: codesign train and build do not take it, codesign "
+            "evaluate --task measures the network folder (pixels, numbers)"
         )

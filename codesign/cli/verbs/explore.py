@@ -41,7 +41,8 @@ Another search that is in --out is kept, in the subfolder .replaced once a desig
 within the budget is found, until this one has succeeded; files that no search wrote
 stay. With --config only an --out on the command line replaces another search.
 Exit status: 0 success, 1 the simulation differs, the budget is missed after
-synthesis or a tool failed, 2 bad input or missing tool, 3 no feasible design."""
+synthesis or simulation, or a tool failed, 2 bad input or missing tool, 3 no
+feasible design."""
 EXAMPLES = """\
   codesign explore --lut-budget 30000
   codesign explore --lut-budget 8000 --device xc7s25 --min-throughput 2000 --out runs/small

@@ -20,9 +20,10 @@ NAME = "predict"
 HELP = "classify new pictures and arrays with a build folder's integer network"
 DESCRIPTION = """\
 Classify new inputs with the integer network of a build folder, which computes
-what its Verilog computes. Values become input levels as for training.
+what its Verilog computes, or of a quantised network folder of codesign import.
+Values become input levels as for training.
 
-Input:   a build folder, and files: pictures of the network's size (resized only if
+Input:   a build or network folder, and files: pictures of the network's size (resized only if
          the pictures that it was trained on were), .npy arrays, or .npz files with
          an array x; an array holds one example or many, its axes as in a data set.
 Output:  a line for each example: file, class, its score and the second best class.

@@ -63,11 +63,24 @@ def wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     opcodes = [step.instruction.opcode for step in body]
     load, emit = opcodes.index(Opcode.LOAD), opcodes.index(Opcode.EMIT)
     cycles = [timing.instruction_cycles(config, s.instruction, last=False) for s in body]
-    waiting = _late(config, body[load], Opcode.EMIT, sum(cycles[load + 1 : emit]))
+    waiting = load_wait_cycles(config, steps)
     if body[emit].values["ahead"]:
         beside = sum(cycles[:load]) + sum(cycles[emit + 1 :])
         waiting += _late(config, body[emit], Opcode.LOAD, beside)
     return sum(waits(config, body)) + waiting
+
+
+def load_wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
+    """Return the stall cycles per image for the next image's LOAD, an estimate if not 0.
+
+    Arguments: as for ``wait_cycles``.
+    """
+    body = _body(steps)
+    opcodes = [step.instruction.opcode for step in body]
+    load, emit = opcodes.index(Opcode.LOAD), opcodes.index(Opcode.EMIT)
+    beside = body[load + 1 : emit]
+    cycles = (timing.instruction_cycles(config, s.instruction, last=False) for s in beside)
+    return _late(config, body[load], Opcode.EMIT, sum(cycles))
 
 
 def _late(config: NpuConfig, step: ProgramStep, following: Opcode, beside: int) -> int:

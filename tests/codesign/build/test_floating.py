@@ -15,7 +15,9 @@ from onnx import numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 from codesign import design as designs  # noqa: E402
+from codesign.build import built  # noqa: E402
 from codesign.cli.main import main  # noqa: E402
+from models.data.values import InputRange  # noqa: E402
 from models.training.trained import TrainedNetwork  # noqa: E402
 from tests.models.importing import test_float  # noqa: E402
 from tests.models.importing.onnx_models import write  # noqa: E402
@@ -89,6 +91,21 @@ def test_the_float_network_is_evaluated_unrounded(at: Path, capsys: Any) -> None
     assert found["accuracy"]["test"]["share"] == 1
     assert found["accuracy"]["test"]["images"] == 150
     assert "the network is in floating point" in found["notes"]
+
+
+def test_pictures_are_read_as_the_import_said_where_arrays_were_built_on(at: Path) -> None:
+    """The file takes 0..1: the build on arrays of such numbers makes pixels 0..255 of them."""
+    assert main(["import", "m.onnx", "--out", str(at / "net"), "--pixel-range", "0", "1"]) == 0
+    words = ["--dataset", "data.npz", "--npu", "npu.yaml", "--out", str(at / "build")]
+    assert main(["build", str(at / "net"), *words]) == 0
+    found = built.load(at / "build")
+    values = np.zeros((1, 3, 8, 8))
+    arrays, _ = found.mapping(values, pictures=False)
+    pictures, _ = found.mapping(values, pictures=True)
+    assert np.allclose(pictures.high, 255 * np.array(arrays.high))
+    design = designs.load(at / "build" / "design.yaml")
+    assert (design.pixels, design.input) == (InputRange.of(0.0, 1.0), arrays)
+    assert designs.loads(design.to_yaml()) == design
 
 
 def test_training_gives_an_ordinary_design_with_accuracy_before_and_after(

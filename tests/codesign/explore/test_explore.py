@@ -77,6 +77,8 @@ class Fakes:
         self.trained: list[str] = []
         self.synthesised = 0
         self.passes = True
+        self.rates = [1.0]
+        """Share of the estimated rate that simulations find, one after another."""
         self.seconds = 0.5
 
     def train_one(self, task, dataset, how) -> Outcome:
@@ -98,9 +100,13 @@ class Fakes:
     def verify(self, folder: Path, **options) -> Verification:
         program = json.loads((folder / "program.json").read_text())
         cycles = program["program"]["cycles"] if "program" in program else 1
+        rate = self.rates.pop(0) if len(self.rates) > 1 else self.rates[0]
+        estimate = json.loads((folder / "reports" / "estimate.json").read_text())
         failure = None if self.passes else "conv1_1, channel 0, row 0, column 0: 3, not 4"
         return Verification(
-            figures=Figures(cycles_per_image=cycles, images_per_second=1e8 / cycles),
+            figures=Figures(
+                cycles_per_image=cycles, images_per_second=rate * estimate["images_per_second"]
+            ),
             passed=self.passes, bit_exact=self.passes, images=options["images"], failure=failure,
             mismatch=None, cycles_expected=cycles, cycles_simulated=cycles, layers=(),
             hardware={}, changed_files=(), simulator={"name": "fake"},
@@ -311,6 +317,25 @@ def test_every_second_of_a_run_is_told_by_stage(
     assert spent["synthesis"] >= 0.4
     assert all(seconds >= 0 for seconds in spent.values())
     assert sum(spent.values()) == pytest.approx(summary["wall_seconds"], abs=0.1 * len(spent))
+
+
+def test_a_rate_that_simulation_misses_is_refused(fakes: Fakes, tmp_path: Path) -> None:
+    """The next best design is taken; if none keeps the floor, status 1 says what was tried."""
+    floor = Budget(luts=LUTS, min_throughput=1000.0)
+    fakes.rates = [1e-3, 1.0]
+    result, _ = run(settings(tmp_path / "out", budget=floor))
+    first, second = result.summary["attempts"]
+    assert first[building.SIMULATED] < 1000
+    assert building.SIMULATED not in second
+    assert result.status == 0
+    assert result.summary["simulated"]["images_per_second"] >= 1000
+    (note,) = [one for one in result.summary["notes"] if "was refused" in one]
+    assert "at least 1,000 are asked for" in note
+    fakes.rates = [1e-3]
+    result, _ = run(settings(tmp_path / "slow", budget=floor))
+    assert result.status == 1
+    assert "missed after synthesis or simulation" in (result.problem or "")
+    assert len(result.summary["attempts"]) == finishing.MAX_ATTEMPTS
 
 
 def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path) -> None:

@@ -208,6 +208,19 @@ def test_npz_refusals(tmp_path, arrays, message):
         _load(tmp_path, **arrays)
 
 
+def test_signals_of_one_channel_may_have_two_axes(tmp_path):
+    """Few features are a table's; many are said to be features, and may be said to be signals."""
+    x = np.arange(6 * 100.0).reshape(6, 100)
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(6) % 2)
+    raw = array_files.npz(tmp_path / "x.npz", Layout.AUTO)
+    assert raw.parts["train"].values.shape == (6, 100, 1, 1)
+    assert any("100 features; with --layout cl as a signal" in note for note in raw.notes)
+    raw = array_files.npz(tmp_path / "x.npz", Layout("cl"))
+    assert raw.parts["train"].values.shape == (6, 1, 1, 100)
+    np.savez(tmp_path / "x.npz", x=x[:, :20], y=np.arange(6) % 2)
+    assert not any("features" in note for note in array_files.npz(tmp_path / "x.npz").notes)
+
+
 def test_a_layout_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="cannot have the layout chw"):
         _load(tmp_path, "chw", x=np.zeros((6, 2, 2)), y=_labels(6))
