@@ -26,7 +26,7 @@ from models.graph.yaml import graph_items, read_graph
 from models.integer.lower import shape_only
 from models.quantisation import plan as bits
 from models.quantisation.plan import Quantisation
-from models.quantisation.yaml import quantisation_items, read_quantisation
+from models.quantisation.yaml import check_thresholds, quantisation_items, read_quantisation
 from models.training.choices import TrainingChoices
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import RANGES
@@ -117,8 +117,7 @@ class Design:
     """The values that become input level 0 and 255; None: derived from the training part."""
     training: TrainingChoices = DEFAULT_TRAINING
     pixels: InputRange | None = None
-    """The numbers of the data that pixels 0 and 255 of pictures are, where the network was made of
-    a file that takes those, and the data are no pictures; None: 0 and 255."""
+    """What pixels 0 and 255 of pictures are in the numbers of data of another kind; None: those."""
     folder: Path | None = dataclasses.field(default=None, compare=False, repr=False)
     """Folder of the file that it was read from: relative paths of data sets may start there.
 
@@ -207,6 +206,7 @@ def _read(node: Node) -> Design:
     quantisation = Quantisation()
     if "quantisation" in nodes:
         quantisation = read_quantisation(nodes["quantisation"], graph)
+        check_thresholds(nodes["quantisation"], graph, quantisation)
 
     def make() -> Design:
         return Design(

@@ -57,13 +57,16 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
         if SPARSITY in item.mapping() and SPARSITY not in usable[name]:
             raise item.mapping()[SPARSITY].error(NO_SPARSITY)
         layers[name] = _layer_spec(item, default, usable[name])
-    found = Quantisation(bits, default, layers, zero, thresholds)
-    if thresholds and not threshold_layers(legalise(graph), found):
-        raise nodes["learned_thresholds"].error(
+    return Quantisation(bits, default, layers, zero, thresholds)
+
+
+def check_thresholds(node: Node, graph: NetworkGraph, found: Quantisation) -> None:
+    """Raise YamlError for learned thresholds in ``node`` that no layer of a network can have."""
+    if found.learned_thresholds and not threshold_layers(legalise(graph), found):
+        raise node.at("learned_thresholds").error(
             "no layer can have them: convolutions and linear layers with a ReLU and activations of "
             f"up to {MOST_THRESHOLD_BITS} bits can, but for the output and what shares its scale"
         )
-    return found
 
 
 def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> QuantSpec:

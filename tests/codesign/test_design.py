@@ -32,6 +32,13 @@ SMALL = Design(
 )
 
 
+def test_learned_thresholds_that_no_layer_can_have_are_refused():
+    text = Path("examples/digits_tiny.yaml").read_text()
+    wide = text.replace("quantisation:", "quantisation:\n  learned_thresholds: true", 1)
+    with pytest.raises(YamlError, match=r"learned_thresholds: no layer can have them"):
+        design.loads(wide)
+
+
 def test_a_design_survives_the_round_trip(tmp_path: Path) -> None:
     SMALL.save(tmp_path / "design.yaml")
     again = design.load(tmp_path / "design.yaml")

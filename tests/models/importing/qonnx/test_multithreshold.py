@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnx", reason="no onnx")
-from tests.models.importing.qonnx_graphs import Graph
+from tests.models.importing.qonnx.graphs import Graph
 
 CODES = np.arange(-8, 8, dtype=np.float32).reshape(16, 1, 1, 1)
 """All values of an input of 4 bits."""
