@@ -239,6 +239,6 @@ def check_output(found: NetworkFolder, task: str = CLASSES) -> None:
         what = "no classes in their order" if task == CLASSES else "not what data has answers to"
         raise UserError(
             f"output {end.name}: its values lie otherwise than those of the last layer (in a finer "
-            f"map, say), so they are {what}: codesign train and build do not take it, codesign "
-            "evaluate --task measures the network folder (pixels, numbers)"
+            f"map, say), so they are {what}: codesign train and build do not take it; codesign "
+            "evaluate --task takes maps and numbers"
         )
