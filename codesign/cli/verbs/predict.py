@@ -25,7 +25,8 @@ Values become input levels as for training.
 
 Input:   a build or network folder, and files: pictures of the network's size
          (resized only if the pictures that it was trained on were), .npy arrays, or
-         .npz files with an array x; an array holds one example or many, its axes as in a data set.
+         .npz files with an array x; an array holds one example or many, its axes as
+         in a data set.
 Output:  a line for each example: file, class, its score and the second best class.
          Scores are the softmax of the logits, so they sum to 1. Of a network whose
          outputs are no classes, and of an imported one of several outputs, unless
