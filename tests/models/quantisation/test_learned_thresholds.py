@@ -172,3 +172,28 @@ def test_training_goes_on_from_even_steps_and_back(trained: TrainedNetwork) -> N
     same.take(trained.network, pixels, norms=False)
     own, taken = (one.quantiser("conv2d1").thresholds for one in (trained.network, same))
     torch.testing.assert_close(own, taken)
+
+
+def test_a_bias_between_the_codes_and_the_last_threshold_is_kept() -> None:
+    """Thresholds may lie beyond the largest code: a nearly constant channel still reaches them."""
+    graph = sequential("small", (1, 4, 4), Conv2d(3, (1, 1), relu=True), Linear(4))
+    quantisation = Quantisation(4, QuantSpec(4, 2), learned_thresholds=True)
+    torch.manual_seed(0)
+    network = QuantNetwork(graph, quantisation, 8)
+    pixels = torch.randint(0, 256, (20, 1, 4, 4), dtype=torch.uint8)
+    network.eval()
+    network.quantise(pixels.float())
+    quantiser, layer = network.quantiser("conv2d1"), network.weight_layers[0]
+    assert isinstance(quantiser, ThresholdQuantiser)
+    scale = float(quantiser.scale)
+    with torch.no_grad():
+        for channel, (bias, last) in enumerate([(9.0, 8.5), (3.0, 3.5), (9.0, 8.9)]):
+            layer.weight[channel] = 1e-5 * scale
+            layer.bias[channel] = bias * scale
+            steps = torch.diff(torch.tensor([0.0, 1.0, 2.0, last]))
+            quantiser.log_gaps[channel] = torch.log(steps)
+    wanted = network.tensors(pixels.float())["conv2d1"].detach() / scale
+    _, integer = lower(TrainedNetwork(graph, quantisation, network, ()), 8)
+    codes = reference.run(integer, reference.quantise_input(integer, pixels.numpy()))["conv2d1"]
+    assert wanted.round().unique(dim=0)[0, :, 0, 0].tolist() == [3, 2, 3]
+    assert (codes == wanted.round().numpy()).all()

@@ -126,6 +126,15 @@ def test_clips_beyond_thresholds_and_channels_without_weights(tmp_path: Path) ->
     assert not g.differences(g.compare(nearly, [[0, 3, 5]]), tmp_path, CODES).any()
 
 
+def test_what_a_rounded_last_bias_lacks_is_an_offset(tmp_path: Path) -> None:
+    g = Graph()
+    out = g.conv(g.x, ONE, np.array([0.375]))
+    assert np.abs(g.differences(out, tmp_path, CODES)).max() < 1e-6
+    network = g.read(out, tmp_path).integer
+    assert network
+    assert network.offset == pytest.approx((0.375,))
+
+
 def test_a_function_behind_thresholds_has_a_layer_of_its_own(tmp_path: Path) -> None:
     g = Graph()
     made = g.op("Tanh", [g.compare(g.conv(g.x, ONE), [[-6, 0, 3]], out_bias=-1.0)])
