@@ -221,10 +221,19 @@ def _by_channel(walk: Walk, value: Value, gain: Any, offset: Any) -> tuple[Reals
     return found[0], found[1]
 
 
+def _is_same(walk: Walk, node: Node) -> bool:
+    """Return True if both inputs of a node are the same map."""
+    first, second = walk.value(node, 0), walk.value(node, 1)
+    return first.stage == second.stage and np.array_equal(walk.index(first), walk.index(second))
+
+
 def arithmetic(walk: Walk, node: Node) -> Row:
     """Map Add, Sub, Mul and Div: of a map and a constant, or the sum of two maps."""
     constants = [position for position in (0, 1) if node.inputs[position] in walk.constants]
     if not constants:
+        if node.op == "Add" and _is_same(walk, node):
+            value = walk.value(node)
+            return affine(walk, node, value, *_by_channel(walk, value, 2.0, 0.0))
         if node.op in ("Add", "Sub"):
             return sums.add(walk, node, 1.0 if node.op == "Add" else -1.0)
         if node.op == "Mul":

@@ -105,12 +105,30 @@ def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     ones = np.ones((channels, 1, 1, 1))
     both = (Kernel(ones), Kernel(sign * ones))
     weighted = [kernels.by_channel(walk, stage) for stage in stages]
-    if sign > 0 and weighted[0] and weighted[1] and weighted[0][1] is not weighted[1][1]:
-        both, stages = (weighted[0][0], weighted[1][0]), (weighted[0][1], weighted[1][1])
-    inputs = (stages[0].name, stages[1].name)
-    made = Stage(name, "add", inputs, stages[0].shape, both, channels)
+    made = None
+    if sign > 0 and weighted[0] and weighted[1]:
+        ends, sources = (weighted[0][0], weighted[1][0]), (weighted[0][1], weighted[1][1])
+        if sources[0] is not sources[1]:
+            both, stages = ends, sources
+        else:
+            made = _of_one(sources[0], ends, name)
+    if made is None:
+        inputs = (stages[0].name, stages[1].name)
+        made = Stage(name, "add", inputs, stages[0].shape, both, channels)
     walk.put(node, walk.add(made, walk.index(first)))
     return mapped(node, made)
+
+
+def _of_one(stage: Stage, both: tuple[Kernel, Kernel], name: str) -> Stage | None:
+    """Return the sum of two products of a map's channels as one: weights are added.
+
+    None where their codes have several scales.
+    """
+    first, second = both
+    if first.codes is None or second.codes is None or not np.array_equal(first.scale, second.scale):
+        return None
+    kernel = Kernel(first.values + second.values, first.codes + second.codes, first.scale)
+    return Stage(name, "conv2d", (stage.name,), stage.shape, (kernel,), stage.shape[0])
 
 
 def matched(walk: Walk, first: Value, second: Value, name: str) -> tuple[Value, Value]:

@@ -119,6 +119,23 @@ def test_what_is_read_back_gives_the_same_bits(kind: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", export.FORMATS)
+def test_a_map_added_to_itself_is_read_back(kind: str, tmp_path: Path) -> None:
+    compared = 0
+    for seed in range(8):
+        build = NetworkBuilder(random.Random(seed), (2, 6, 6), 8)
+        first = build.conv3x3("image", 4)
+        build.linear(build.add(first, first), 3)
+        network = build.build()
+        content = written(network, kind)
+        assert content is not None
+        (tmp_path / "net.onnx").write_bytes(content)
+        back, codes = integer(tmp_path / "net.onnx"), codes_of(network)
+        assert np.array_equal(outputs(back, codes), outputs(network, codes))
+        compared += len(back.mac_layers) == len(network.mac_layers)
+    assert compared == 8
+
+
+@pytest.mark.parametrize("kind", export.FORMATS)
 def test_an_imported_network_comes_back_with_its_numbers(kind: str, tmp_path: Path) -> None:
     network = integer(write(tmp_path / "residual.onnx", onnx_models.residual()))
     (tmp_path / "back.onnx").write_bytes(export.onnx_bytes(network, kind))

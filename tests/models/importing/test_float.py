@@ -102,6 +102,13 @@ MODELS: dict[str, Callable[[], Any]] = {
         node("Gemm", ["f", "w", "b"], ["y"], alpha=0.5, beta=2.0),
         w=normal(192, 5), b=normal(5),
     ),
+    "added to itself": net(
+        node("Conv", ["x", "w"], ["c"]),
+        node("Relu", ["c"], ["r"]),
+        node("Add", ["r", "r"], ["t"]),
+        node("Conv", ["t", "v"], ["y"]),
+        w=normal(4, 3, 3, 3), v=normal(2, 4, 3, 3),
+    ),
     "pools": net(
         node("MaxPool", ["x"], ["p"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
         node("AveragePool", ["p"], ["q"], kernel_shape=[2, 2], pads=[0, 1, 0, 1],
