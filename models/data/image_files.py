@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 Size = tuple[int, int]
 """(rows, columns) of a picture."""
 _PROGRESS_EVERY = 500
-LOADER_VERSION = 4
+LOADER_VERSION = 5
 """Part of the cache's key; raised where the same files begin to give other arrays."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,9 @@ class Raw:
 class ClassNames:
     """Numbers labels from 0 by their natural order, the same in every part.
 
+    Names that differ only in how Unicode composes their characters, as those of different file
+    systems do, are one class.
+
     >>> names = ClassNames.of(["dog", "cat", "cat"], "pets.npz: y")
     >>> names.names, names.numbers(["cat", "dog"], "pets.npz: y_test").tolist()
     (('cat', 'dog'), [0, 1])
@@ -89,7 +93,7 @@ class ClassNames:
         than 2 or more than MAX_CLASSES classes.
         """
         numbers = all(isinstance(label, int) for label in labels)
-        texts = sorted(set(labels), key=str)
+        texts = sorted(set(map(_composed, labels)), key=str)
         found = sorted(texts, key=int if numbers else lambda label: natural(str(label)))  # type: ignore[call-overload, arg-type]
         if not 2 <= len(found) <= MAX_CLASSES:
             raise DatasetError(f"{where}: must hold 2..{MAX_CLASSES} classes, not {len(found)}")
@@ -100,10 +104,16 @@ class ClassNames:
 
         where: what messages name. Raises DatasetError for a label that training does not have.
         """
-        for label in labels:
+        composed = list(map(_composed, labels))
+        for label in composed:
             if label not in self._index:
                 raise DatasetError(f"{where}: class {label} is not among the training labels")
-        return np.array([self._index[label] for label in labels], np.int64)
+        return np.array([self._index[label] for label in composed], np.int64)
+
+
+def _composed(label: object) -> object:
+    """Return a label with its characters composed (Unicode's form NFC), if it is a text."""
+    return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -29,3 +29,10 @@ def test_superscripts_are_text_and_other_digits_numbers():
     names = ClassNames.of(["10²", "9²", "٣"], "units: y").names
     assert names == ("٣", "9²", "10²")
     assert natural("²") == ((1, 0, "²"),)
+
+
+def test_names_that_are_composed_otherwise_are_one_class():
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    names = ClassNames.of([composed, apart, "bar"], "rooms: y")
+    assert names.names == ("bar", composed)
+    assert names.numbers([apart, composed, "bar"], "rooms: y").tolist() == [1, 1, 0]
