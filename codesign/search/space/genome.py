@@ -32,7 +32,7 @@ from codesign.search.space.parameters import (
     broken,
     conditions,
 )
-from codesign.search.strategies import Genes, Graphs
+from codesign.search.strategies import Genes, Graphs, Repeated
 from rtl_gen.parameters import SPARSITIES
 
 if TYPE_CHECKING:
@@ -148,14 +148,9 @@ class Genome(abc.ABC):
 
         Some of them may be the same design.
         """
-        names = {
-            name
-            for parameter in self.parameters
-            for name, _ in (*parameter.requires, *parameter.unless)
-        }
-        deciding = [
-            gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
-        ]
+        parameters = self.parameters
+        names = {name for one in parameters for name, _ in (*one.requires, *one.unless)}
+        deciding = [gene for gene, one in enumerate(parameters) if one.name in names]
         choices = [range(self.sizes[gene]) for gene in deciding]
         grid = np.array(list(itertools.product(*choices)), dtype=np.int64)
         candidates = np.zeros((len(grid), len(self.sizes)), dtype=np.int64)
@@ -178,7 +173,7 @@ class Genome(abc.ABC):
 
     @cached_property
     def genes(self) -> Genes:
-        """Sizes, kinds and parts of the genes, as search strategies see them.
+        """Sizes, kinds, parts and repeated elements of the genes, as strategies see them.
 
         Parameters are of one kind if their names start alike; the input's bits belong to those of
         activations, since the widest tensor decides the array's width. Kinds of one gene are left
@@ -194,7 +189,12 @@ class Genome(abc.ABC):
         bits = [g for g, one in enumerate(self.parameters) if one.name.startswith(of_bits)]
         network = np.setdiff1d(np.arange(len(self.sizes)), [*bits, *self.npu_genes])
         parts = (network, np.array(bits, dtype=np.int64), self.npu_genes)
-        return Genes(self.sizes, tuple(several), parts, self.drawn)
+        return Genes(self.sizes, tuple(several), parts, self.repeated, self.drawn)
+
+    @property
+    def repeated(self) -> Repeated | None:
+        """The elements that a network has some of, such as stages; None where it is given."""
+        return None
 
     def drawn(self, candidates: Ints) -> Graphs:
         """Return graphs of candidates of shape (n, genes), as ``graphs.draw``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from codesign.search.space.blocks import EXPANSIONS, GHOST, PLAIN, PROJECTION, S
 from codesign.search.space.declaration import ACCUMULATOR, DENSE, NpuChoices, SpaceDeclaration
 from codesign.search.space.genome import Genome, Ints, bits_label
 from codesign.search.space.parameters import Choice, Combination, Parameter, Requirement
+from codesign.search.strategies import Repeated
 from rtl_gen.parameters import SPARSITIES
 
 
@@ -137,6 +139,19 @@ class StageGenes(Genome):
             found.append(Parameter(ACCUMULATOR, npu.accumulator_bits))
         found += [Parameter(name, getattr(npu, name)) for name in npu.genes]
         return tuple(found)
+
+    @property
+    def repeated(self) -> Repeated | None:
+        """The stages: their number, and the genes of each; None where there can be none."""
+        if not self.max_stages:
+            return None
+        own: dict[int, list[int]] = {stage + 1: [] for stage in range(self.max_stages)}
+        for gene, parameter in enumerate(self.parameters):
+            if found := re.fullmatch(r"[a-z_]+(\d+)(\.\d+)?", parameter.name):
+                own[int(found[1])].append(gene)
+        lengths = np.array(self.choices["stages"], dtype=np.int64)
+        elements = np.array(list(own.values()), dtype=np.int64)
+        return Repeated(self.index["stages"], lengths, elements)
 
     def stage_patterns(self, candidates: Ints) -> Ints:
         """Return the N:M patterns of stages and, last, of the fully connected layers.

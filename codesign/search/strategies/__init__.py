@@ -27,7 +27,7 @@ from codesign.search.strategies.evolving.nsga2 import Nsga2
 from codesign.search.strategies.evolving.quantum import QuantumCrossover, QuantumInspired
 from codesign.search.strategies.evolving.regularised import RegularisedEvolution
 from codesign.search.strategies.graphs import Graphs
-from codesign.search.strategies.interface import Genes, Strategy
+from codesign.search.strategies.interface import Genes, Repeated, Strategy
 from codesign.search.strategies.loading import Checked, Late, imported
 from codesign.search.strategies.modelling.guided import GuidedEvolution
 from codesign.search.strategies.random_search import RandomSearch
@@ -42,6 +42,7 @@ __all__ = [
     "Nsga2",
     "RandomSearch",
     "RegularisedEvolution",
+    "Repeated",
     "Separate",
     "Strategy",
     "factory",

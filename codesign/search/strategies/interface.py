@@ -13,15 +13,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from codesign.search.pareto import Floats, Ints
 from codesign.search.strategies.graphs import Graphs
+
+
+@dataclass(frozen=True, eq=False)
+class Repeated:
+    """Elements of alike genes, such as stages, of which a candidate has some: the first ones.
+
+    >>> Repeated(0, np.array([1, 2]), np.array([[1, 2], [3, 4]])).elements[1]
+    array([3, 4])
+    """
+
+    count: int
+    """Index of the gene that says how many there are."""
+    lengths: Ints
+    """Number of elements of each value of that gene, shape (values,)."""
+    elements: Ints
+    """Indices of the genes of each element, alike in their order, shape (most, genes of each)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Genes:
     """Sizes and kinds of the genes: all that a strategy knows of a search space.
 
-    >>> import numpy as np
     >>> Genes(np.array([4, 3, 3]), kinds=(np.array([1, 2]),)).mutation_rate
     0.3333333333333333
     """
@@ -34,12 +51,28 @@ class Genes:
     parts: tuple[Ints, ...] = ()
     """Indices of the genes of the network, of the bit widths and of the NPU, in this order: what a
     separate flow decides one after another; empty if that is not known."""
+    repeated: Repeated | None = None
+    """The elements that a candidate has some of, if there are such."""
     drawn: Callable[[Ints], Graphs] | None = None
     """Graphs of candidates of shape (n, genes), if the search space says what designs look like."""
 
     def graphs(self, candidates: Ints) -> Graphs:
         """Return graphs of candidates of shape (n, genes): ``drawn``, else chains of genes."""
         return self.drawn(candidates) if self.drawn else Graphs.chains(candidates, self.sizes)
+
+    def only(self, free: Ints) -> Genes:
+        """Return the genes ``free``, (n,), as those of a space of their own, without parts."""
+        places = np.full(len(self.sizes), -1)
+        places[free] = np.arange(len(free))
+        kinds = (places[kind[places[kind] >= 0]] for kind in self.kinds)
+        repeated = self.repeated
+        if repeated is not None:
+            elements = places[repeated.elements]
+            elements = elements[:, (elements >= 0).all(axis=0)]
+            count = int(places[repeated.count])
+            known = count >= 0 and elements.size
+            repeated = Repeated(count, repeated.lengths, elements) if known else None
+        return Genes(self.sizes[free], tuple(k for k in kinds if len(k) > 1), repeated=repeated)
 
     @property
     def mutation_rate(self) -> float:

@@ -134,11 +134,5 @@ class Separate:
         free = np.arange(len(genes.sizes))
         if genes.parts:
             free = genes.parts[PARTS.index(name)]
-        places = {int(gene): place for place, gene in enumerate(free)}
-        kinds = tuple(
-            np.array([places[int(gene)] for gene in kind if int(gene) in places], dtype=np.int64)
-            for kind in genes.kinds
-        )
-        mine = Genes(genes.sizes[free], tuple(k for k in kinds if len(k) > 1))
-        strategy = Evolution(mine, int(self._seeds.integers(1 << 32)))
+        strategy = Evolution(genes.only(free), int(self._seeds.integers(1 << 32)))
         return _Step(name, free, base, strategy, best=base)

@@ -12,6 +12,8 @@ from codesign.search.strategies.interface import Genes
 REFERENCE_MARGIN = 0.1
 """How far the reference point lies behind the worst values of the front, in spans of the front; it
 lies 1 behind in an objective in which all are equal."""
+MUTATIONS = 0.7
+"""Genes of a child that are mutated, on average; some of them have no effect in it."""
 
 
 class Evolution:
@@ -21,14 +23,25 @@ class Evolution:
     hypervolume, then dominated ones by front, then infeasible ones by violation. Beyond these, for
     each value of an NPU's gene that none of them has, the best candidate that has it stays: an
     array of another shape needs several changes at once, and with its last value gone a search that
-    began in the wrong shape would stay there (docs/measurements/search.md). A mother wins a
-    binary tournament; with probability ``near`` the father is one of the NEIGHBOURS nearest to her
-    in objectives, else he wins another tournament. Uniform crossover, with probability
-    ``crossover``, then mutation of one gene on average, which may be none: children that are pure
-    recombinations were better than a forced mutation (docs/measurements/search.md). With
-    probability ``together``, all genes of one kind are lowered, or raised, to one level: the array
-    is as wide as the widest layer asks for, and one gene alone does not make it narrower. Until two
-    different candidates are known, candidates are uniform.
+    began in the wrong shape would stay there (docs/measurements/search.md).
+
+    A mother wins a binary tournament; with probability ``near`` the father is one of the NEIGHBOURS
+    nearest to her in objectives, else he wins another tournament. A child has two parents with
+    probability ``crossover``: neighbours mix their genes, others give network, bits and NPU each
+    whole, where these are known, as genes of a part that is far from both fit neither. Then come
+    four mutations:
+
+    - MUTATIONS genes on average get new values, which may be none: children that are pure
+      recombinations were better than a forced mutation.
+    - With probability ``together``, all genes of one kind are lowered, or raised, to one level: the
+      array is as wide as the widest layer asks for, and one gene alone does not make it narrower.
+    - With probability ``resized``, an element of those that repeat, a stage, is copied beside
+      itself, or one is taken out: what genes say of a stage that a candidate does not have is
+      chance, so that the number alone seldom changes for the better.
+    - With probability ``reshaped``, genes of the NPU change together with one kind of the network's
+      (``variation.reshape``): channels of the one array fit another seldom.
+
+    Until two different candidates are known, candidates are uniform.
 
     Source: Beume, Naujoks, Emmerich, "SMS-EMOA", EJOR 181(3), 2007, for selection by hypervolume,
     here with a batch instead of one child; Zhang and Li, "MOEA/D", IEEE Trans. Evol. Comp. 11(6),
@@ -52,12 +65,15 @@ class Evolution:
         crossover: float = 0.9,
         near: float = 0.7,
         together: float = 0.1,
+        resized: float = 0.1,
+        reshaped: float = 0.1,
     ) -> None:
         self._genes, self._sizes = genes, genes.sizes
         self._random = np.random.default_rng(seed)
         self._archive, self._crossover = archive, crossover
         self._near, self._together = near, together
-        self._mutation = genes.mutation_rate
+        self._resized, self._reshaped = resized, reshaped
+        self._mutation = MUTATIONS * genes.mutation_rate
         self._preserved = genes.parts[-1] if genes.parts else np.arange(0)
         self._members: Ints = np.empty((0, len(self._sizes)), dtype=np.int64)
         self._objectives: Floats = np.empty((0, 0))
@@ -71,13 +87,24 @@ class Evolution:
         mothers = self._tournament(count)
         near = self._random.random(count) < self._near
         fathers = np.where(near, self._neighbours(mothers), self._tournament(count))
-        children = variation.cross(
-            self._members[mothers], self._members[fathers], self._crossover, self._random
-        )
+        children = self._crossed(self._members[mothers], self._members[fathers], near)
         chosen = self._random.random(children.shape) < self._mutation
-        mutated = variation.mutate(children, self._sizes, chosen, self._random)
+        children = variation.mutate(children, self._sizes, chosen, self._random)
         together = self._random.random(count) < self._together
-        return variation.level(mutated, self._genes, together, self._random)
+        children = variation.level(children, self._genes, together, self._random)
+        resized = self._random.random(count) < self._resized
+        children = variation.resize(children, self._genes, resized, self._random)
+        reshaped = self._random.random(count) < self._reshaped
+        return variation.reshape(children, self._genes, reshaped, self._random)
+
+    def _crossed(self, mothers: Ints, fathers: Ints, near: NDArray[np.bool_]) -> Ints:
+        """Return children of n pairs, shape (n, genes); near: True for neighbours, shape (n,)."""
+        mixed = variation.cross(mothers, fathers, self._crossover, self._random)
+        if not self._genes.parts:
+            return mixed
+        parts, share = self._genes.parts, self._crossover
+        whole = variation.cross_parts(mothers, fathers, parts, share, self._random)
+        return np.where(near[:, None], mixed, whole)
 
     def tell(self, candidates: Ints, objectives: Floats, violation: Floats) -> None:
         known = self._objectives if len(self._objectives) else objectives[:0]

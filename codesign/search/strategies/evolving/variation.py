@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,20 @@ def cross(mothers: Ints, fathers: Ints, share: float, random: np.random.Generato
     both = random.random((len(mothers), 1)) < share
     swap = both & (random.random(mothers.shape) < 0.5)
     return np.where(swap, fathers, mothers)
+
+
+def cross_parts(
+    mothers: Ints, fathers: Ints, parts: Sequence[Ints], share: float, random: np.random.Generator
+) -> Ints:
+    """Return children, shape (n, genes), that have each of the ``parts`` whole of either parent.
+
+    share: as for ``cross``.
+    """
+    both = random.random((len(mothers), 1)) < share
+    swap = np.zeros(mothers.shape, dtype=np.bool_)
+    for part in parts:
+        swap[:, part] = random.random((len(mothers), 1)) < 0.5
+    return np.where(both & swap, fathers, mothers)
 
 
 def mutate(
@@ -50,6 +66,73 @@ def level(
         to = random.integers(0, genes.sizes[kind].max())
         bound = np.minimum if random.random() < 0.5 else np.maximum
         found[row, kind] = np.minimum(bound(found[row, kind], to), genes.sizes[kind] - 1)
+    return found
+
+
+def shift(
+    children: Ints, genes: Genes, chosen: NDArray[np.bool_], random: np.random.Generator
+) -> Ints:
+    """Return the children with one kind of genes a step up or down where ``chosen``, shape (n,).
+
+    The kind is random; no gene leaves its values. Without kinds nothing changes.
+    """
+    found = children.copy()
+    for row in np.flatnonzero(chosen) if genes.kinds else ():
+        kind = genes.kinds[random.integers(len(genes.kinds))]
+        step = 1 if random.random() < 0.5 else -1
+        found[row, kind] = np.clip(found[row, kind] + step, 0, genes.sizes[kind] - 1)
+    return found
+
+
+def reshape(
+    children: Ints, genes: Genes, chosen: NDArray[np.bool_], random: np.random.Generator
+) -> Ints:
+    """Return the children with an NPU of another shape, and a network for it, where ``chosen``.
+
+    One or two genes of the NPU have new values, uniform ones; with them one kind of genes is
+    shifted or levelled: an array of other lanes is well used by channels that divide by these.
+    chosen: shape (n,). Without ``Genes.parts`` nothing changes.
+    """
+    found = children.copy()
+    if not genes.parts:
+        return found
+    free = genes.parts[-1][genes.sizes[genes.parts[-1]] > 1]
+    for row in np.flatnonzero(chosen) if len(free) else ():
+        count = min(int(random.integers(1, 3)), len(free))
+        changed = random.choice(free, count, replace=False)
+        found[row, changed] = random.integers(0, genes.sizes[changed])
+    shifted = random.random(len(found)) < 0.5
+    found = shift(found, genes, chosen & shifted, random)
+    return level(found, genes, chosen & ~shifted, random)
+
+
+def resize(
+    children: Ints, genes: Genes, chosen: NDArray[np.bool_], random: np.random.Generator
+) -> Ints:
+    """Return the children with elements put in or taken out where ``chosen``, shape (n,).
+
+    Their number becomes the next larger or smaller one that there is, with equal probability. An
+    element that is put in equals its neighbour, but for genes that have fewer values at its place:
+    these have their largest one. Without repeated elements nothing changes.
+    """
+    found, repeated = children.copy(), genes.repeated
+    if repeated is None:
+        return found
+    for child in (found[row] for row in np.flatnonzero(chosen)):  # views
+        length = int(repeated.lengths[child[repeated.count]])
+        gaps = np.abs(repeated.lengths - length)
+        if not gaps.any():
+            continue
+        value = int(random.choice(np.flatnonzero(gaps == gaps[gaps > 0].min())))
+        order = list(range(length))
+        while order and len(order) < repeated.lengths[value]:
+            place = int(random.integers(len(order)))
+            order.insert(place, order[place])
+        while len(order) > repeated.lengths[value]:
+            del order[random.integers(len(order))]
+        places = repeated.elements[: len(order)]
+        child[places] = np.minimum(child[repeated.elements[order]], genes.sizes[places] - 1)
+        child[repeated.count] = value
     return found
 
 
