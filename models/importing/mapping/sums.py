@@ -125,7 +125,9 @@ def _of_one(stage: Stage, both: tuple[Kernel, Kernel], name: str) -> Stage | Non
     None where their codes have several scales.
     """
     first, second = both
-    if first.codes is None or second.codes is None or not np.array_equal(first.scale, second.scale):
+    if first.codes is None or second.codes is None or first.scale is None or second.scale is None:
+        return None
+    if not np.array_equal(first.scale, second.scale):
         return None
     kernel = Kernel(first.values + second.values, first.codes + second.codes, first.scale)
     return Stage(name, "conv2d", (stage.name,), stage.shape, (kernel,), stage.shape[0])
