@@ -11,7 +11,6 @@ import pytest
 from codesign.results import UserError
 from codesign.search import pareto, strategies
 from codesign.search.strategies import Genes
-from codesign.search.strategies.evolving import variation
 
 SIZES = np.array([4, 1, 7, 12, 2, 9, 30], dtype=np.int64)
 GENES = Genes(SIZES, kinds=(np.array([0, 2, 6]), np.array([3, 5])))
@@ -187,21 +186,3 @@ def test_heavy_packages_are_imported_when_a_strategy_that_needs_them_is_made() -
 def test_unknown_strategy_names_the_choices() -> None:
     with pytest.raises(UserError, match=r"random, evolution, .*, not 'annealing'"):
         strategies.make("annealing", GENES, 0)
-
-
-def test_a_kind_of_genes_is_brought_to_one_level_at_a_time() -> None:
-    random = np.random.default_rng(0)
-    before = random.integers(0, SIZES, (400, len(SIZES)))
-    chosen = np.arange(400) % 2 == 0
-    after = variation.level(before, GENES, chosen, random)
-    assert (after[~chosen] == before[~chosen]).all()
-    assert (after < SIZES).all()
-    assert (after >= 0).all()
-    for old, new in zip(before[chosen], after[chosen], strict=True):
-        changed = np.flatnonzero(old != new)
-        assert any(set(changed) <= set(kind) for kind in GENES.kinds)
-        # All lowered to a level or all raised to it; a gene of few values stops at its largest.
-        assert len(set(np.sign(new - old)[changed])) <= 1
-        full = new[changed] == SIZES[changed] - 1
-        assert len(set(new[changed][~full])) <= 1
-    assert (variation.level(before, Genes(SIZES), chosen, random) == before).all()

@@ -88,12 +88,12 @@ class Evolution:
         near = self._random.random(count) < self._near
         fathers = np.where(near, self._neighbours(mothers), self._tournament(count))
         children = self._crossed(self._members[mothers], self._members[fathers], near)
+        resized = self._random.random(count) < self._resized
+        children = variation.resize(children, self._genes, resized, self._random)
         chosen = self._random.random(children.shape) < self._mutation
         children = variation.mutate(children, self._sizes, chosen, self._random)
         together = self._random.random(count) < self._together
         children = variation.level(children, self._genes, together, self._random)
-        resized = self._random.random(count) < self._resized
-        children = variation.resize(children, self._genes, resized, self._random)
         reshaped = self._random.random(count) < self._reshaped
         return variation.reshape(children, self._genes, reshaped, self._random)
 
