@@ -44,13 +44,13 @@ def of_two_stages() -> SearchSpace:
     return SearchSpace(dataclasses.replace(whole, network=network), (1, 8, 8), 10)
 
 
-def picked(floor: float | None, prefer: str = "throughput") -> tuple[Floats, Floats]:
+def picked(floor: float | None, prefer: str = "throughput", seed: int = 0) -> tuple[Floats, Floats]:
     """Return log odds and images/s of the first four picks, each (4,); the pool's best comes last.
 
     Both arrays have five numbers: those of the picks, and of the pool's most accurate network.
     """
     problem = Problem(of_two_stages(), synthetic.model(), Budget(luts=12_000, min_throughput=floor))
-    inner = InnerSearch(problem, "evolution", seed=0)
+    inner = InnerSearch(problem, "evolution", seed)
     picker = Picker(inner, _Capacity(), prefer=prefer, one_bits=False)
     pool = inner.run(picker.score, 2000)
     odds = picker.score(pool.layers)
@@ -58,14 +58,21 @@ def picked(floor: float | None, prefer: str = "throughput") -> tuple[Floats, Flo
     return odds[rows], pool.estimate.images_per_second[rows]
 
 
+def firsts(seeds: range) -> list[bool]:
+    """Return for each seed whether the first pick at a floor is the pool's most accurate network."""
+    found = []
+    for seed in seeds:
+        odds, rates = picked(FLOOR, "knee", seed)
+        assert (rates >= FLOOR).all()
+        found.append(bool(odds[0] == odds[4]))
+    return found
+
+
 def test_the_most_accurate_networks_at_a_floor_are_picked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the reference at the floor itself less accurate ones are picked."""
-    odds, rates = picked(FLOOR, "knee")
-    assert (rates >= FLOOR).all()
-    assert odds[:4].max() > odds[4] - 0.1
+    """With the reference at the floor itself less accurate ones are picked in some searches."""
+    assert all(firsts(range(5)))
     monkeypatch.setattr(picking, "ROOM", 0.0)
-    without, _ = picked(FLOOR, "knee")
-    assert odds[0] > without[0]
+    assert not all(firsts(range(5)))
 
 
 def test_at_a_floor_all_picks_are_of_the_most_accurate() -> None:
@@ -87,7 +94,7 @@ def test_without_a_floor_there_is_no_room_below(monkeypatch: pytest.MonkeyPatch)
 def test_each_number_of_stages_is_searched_and_picked_at_first() -> None:
     space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
     problem = Problem(space, synthetic.model(), Budget(luts=12_000))
-    inner = InnerSearch(problem, "evolution", seed=0)
+    inner = InnerSearch(problem, "evolution", seed)
     before = np.bincount(space.kinds(inner.archive().candidates), minlength=3)
     picker = Picker(inner, _Capacity(), prefer="throughput", one_bits=False)
     inner.spread(picker.score, 600)

@@ -89,6 +89,25 @@ def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(
     assert different <= 0.005 * count
 
 
+def test_products_of_one_map_are_summed_as_one(tmp_path: Path) -> None:
+    q = onnx_models.Qdq()
+    x = q.rounded("x", 0.02, -3)
+    q.constants |= {"two": np.float32(2), "three": np.float32(3)}
+    q.nodes += [
+        node("Mul", [x, "two"], ["a"], "twice"),
+        node("Mul", [x, "three"], ["b"], "thrice"),
+        node("Add", ["a", "b"], ["s"], "sum"),
+    ]
+    q.rounded("s", 0.1, 4)
+    walk, output = walked(write(tmp_path / "m.onnx", model(q.nodes, q.constants, out="s_d")))
+    stage = walk.stages[walk.values[output].stage]
+    (kernel,) = stage.kernels
+    assert kernel.codes is not None
+    assert kernel.codes.ravel().tolist() == [5, 5, 5]
+    assert (kernel.values == 5).all()
+    assert [walk.stages[name].op for name in stage.inputs] == ["input"]
+
+
 def test_the_last_tensor_holds_the_codes_of_the_files_output(tmp_path: Path) -> None:
     found = imports.read(write(tmp_path / "residual.onnx", onnx_models.residual()))
     assert found.integer

@@ -134,13 +134,13 @@ def test_a_network_without_refusals_is_imported_whole(tmp_path: Path) -> None:
     assert part(write(tmp_path / "m.onnx", branching(*middle)))[0] == "y_d"
 
 
-def test_products_of_one_map_are_not_summed_as_two(tmp_path: Path) -> None:
+def test_products_of_one_map_are_not_subtracted(tmp_path: Path) -> None:
     q = onnx_models.Qdq()
     x = q.rounded("x", 0.02, -3)
     q.constants |= {"two": np.float32(2), "three": np.float32(3)}
     q.nodes += [
         node("Mul", [x, "two"], ["a"], "twice"), node("Mul", [x, "three"], ["b"], "thrice"),
-        node("Add", ["a", "b"], ["s"], "sum"),
+        node("Sub", ["a", "b"], ["s"], "difference"),
     ]  # fmt: skip
     q.rounded("s", 0.1, 4)
     path = write(tmp_path / "m.onnx", model(q.nodes, q.constants, out="s_d"))
