@@ -59,7 +59,7 @@ def picked(floor: float | None, prefer: str = "throughput", seed: int = 0) -> tu
 
 
 def firsts(seeds: range) -> list[bool]:
-    """Return for each seed whether the first pick at a floor is the pool's most accurate network."""
+    """Return for each seed whether the first pick at a floor is the pool's most accurate."""
     found = []
     for seed in seeds:
         odds, rates = picked(FLOOR, "knee", seed)
@@ -94,7 +94,7 @@ def test_without_a_floor_there_is_no_room_below(monkeypatch: pytest.MonkeyPatch)
 def test_each_number_of_stages_is_searched_and_picked_at_first() -> None:
     space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
     problem = Problem(space, synthetic.model(), Budget(luts=12_000))
-    inner = InnerSearch(problem, "evolution", seed)
+    inner = InnerSearch(problem, "evolution", seed=0)
     before = np.bincount(space.kinds(inner.archive().candidates), minlength=3)
     picker = Picker(inner, _Capacity(), prefer="throughput", one_bits=False)
     inner.spread(picker.score, 600)
