@@ -29,17 +29,17 @@ class Evolution:
     nearest to her in objectives, else he wins another tournament. A child has two parents with
     probability ``crossover``: neighbours mix their genes, others give network, bits and NPU each
     whole, where these are known, as genes of a part that is far from both fit neither. Then come
-    four mutations:
+    four mutations, in this order:
 
+    - With probability ``resized``, an element of those that repeat, a stage, is copied beside
+      itself, or one is taken out: what genes say of a stage that a candidate does not have is
+      chance, so that the number alone seldom changes for the better.
     - MUTATIONS genes on average get new values, which may be none: children that are pure
       recombinations were better than a forced mutation.
     - With probability ``together``, all genes of one kind are lowered, or raised, to one level: the
       array is as wide as the widest layer asks for, and one gene alone does not make it narrower.
-    - With probability ``resized``, an element of those that repeat, a stage, is copied beside
-      itself, or one is taken out: what genes say of a stage that a candidate does not have is
-      chance, so that the number alone seldom changes for the better.
-    - With probability ``reshaped``, genes of the NPU change together with one kind of the network's
-      (``variation.reshape``): channels of the one array fit another seldom.
+    - With probability ``reshaped``, one or two genes of the NPU change together with one kind of
+      genes in all layers (``variation.reshape``): channels that fit one array seldom fit another.
 
     Until two different candidates are known, candidates are uniform.
 
