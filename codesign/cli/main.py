@@ -14,8 +14,9 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from importlib import metadata
 from types import FrameType, ModuleType
 from typing import NoReturn
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(as_json=args.json)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with options.memory_allowed(getattr(args, "max_memory", None)):
+        with options.memory_allowed(getattr(args, "max_memory", None)), _interrupts_first():
             return int(args.run(args, console))
     except InfeasibleError as error:
         return _infeasible(error, console)
@@ -139,6 +140,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         console.clear()
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _interrupts_first() -> Iterator[None]:
+    """Raise the KeyboardInterrupt that an error came out of instead of the error.
+
+    A library's cleanup may fail where an interrupt cuts it short, as that of Optuna's journal.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__context__ is not None:
+            cause = cause.__context__
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+        raise
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -259,12 +259,6 @@ def test_a_full_disk_is_said(refuse, monkeypatch):
     assert "no space left on the disk for /data/out" in error
 
 
-def test_ctrl_c_names_the_command_that_goes_on(monkeypatch, capsys):
-    monkeypatch.setattr(estimate_verb, "run", raising(KeyboardInterrupt()))
-    assert main(["estimate", str(EXAMPLE)]) == 130
-    assert f"codesign estimate {EXAMPLE}" in capsys.readouterr().err
-
-
 def test_a_bug_of_ours_shows_whole(monkeypatch):
     monkeypatch.setattr(estimate_verb, "run", raising(ZeroDivisionError("ours")))
     with pytest.raises(ZeroDivisionError):

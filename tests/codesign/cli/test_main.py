@@ -1,12 +1,19 @@
-"""The help of every verb: input, output and exit status, and each option with its default."""
+"""The help of every verb, and Ctrl-C: status 130 and the command that goes on."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
+import optuna
 import pytest
 
+from codesign.cli import main
 from codesign.cli.main import VERBS, parser
+from codesign.cli.verbs import estimate
+from codesign.search.storage import StudyPlace
+from tests.paths import EXAMPLE
 
 
 def verb_parser(name: str) -> argparse.ArgumentParser:
@@ -42,3 +49,36 @@ def test_descriptions_fit_a_terminal(name: str) -> None:
     description = verb_parser(name).description
     assert description is not None
     assert max(map(len, description.splitlines())) <= 84
+
+
+def test_ctrl_c_names_the_command_that_goes_on(monkeypatch, capsys):
+    def run(*args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(estimate, "run", run)
+    assert main(["estimate", str(EXAMPLE)]) == 130
+    assert f"codesign estimate {EXAMPLE}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", ["symlink", "rename", "unlink"])
+def test_ctrl_c_may_cut_an_append_to_the_journal_short(call, when, tmp_path, monkeypatch):
+    # Optuna's own clean-up raises other errors when a lock's files are not as it left them.
+    done = getattr(os, call)
+
+    def interrupted(*paths: str) -> None:
+        if when == "after":
+            done(*paths)
+        monkeypatch.setattr(os, call, done)
+        raise KeyboardInterrupt
+
+    def run(*args: object) -> int:
+        place = StudyPlace(Path(tmp_path / "trials.journal"))
+        journal = place.open()
+        monkeypatch.setattr(os, call, interrupted)
+        with place.told():
+            optuna.create_study(storage=journal)
+        return 0
+
+    monkeypatch.setattr(estimate, "run", run)
+    assert main(["estimate", str(EXAMPLE)]) == 130
