@@ -1,12 +1,14 @@
 """Train networks of the space ``photos`` as a search with much time does, for the shipped table.
 
-``python -m benchmarks.search.photos DATA [--networks N] [--jobs N] [--out FILE]``
+``python -m benchmarks.search.photos DATA [--networks N] [--believed N] [--jobs N] [--out FILE]``
 
 DATA: CIFAR-10 as a zip of pictures. Half of the networks are on fronts that searches for capacities
 of any worth of weights, products, bits and channels find, half are far from each other among
-designs drawn at random; all fit LUTS at one of FLOORS, and have up to MOST_MACS products. Each is
-trained once, on EPOCHS times all training images. A row is written when it is complete, so a killed
-run goes on. What the columns mean: codesign.search.accuracy.study_data.Brief.
+designs drawn at random; all fit LUTS at one of FLOORS, and have up to MOST_MACS products. After
+them --believed networks are those that the rows so far say are most worth training at the third of
+FLOORS, as a search would choose them. Each is trained once, on EPOCHS times all training images. A
+row is written when it is complete, so a killed run goes on. What the columns mean:
+codesign.search.accuracy.study_data.Brief.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +31,18 @@ from codesign.results import Budget
 from codesign.search.accuracy import study_data
 from codesign.search.accuracy.features import FEATURES, network_features
 from codesign.search.accuracy.predictor import farthest
-from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, train_one
+from codesign.search.accuracy.short_training import (
+    Outcome,
+    ShortTraining,
+    TrainingTask,
+    train_one,
+)
 from codesign.search.accuracy.study_data import Brief
+from codesign.search.accuracy.transfer import Source, TransferBelief
 from codesign.search.engine import InnerSearch, Problem
 from codesign.search.pareto import Floats, Ints
+from codesign.search.picking import Picker
+from codesign.search.problem import with_all_npus
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.genome import network_key
@@ -49,6 +59,7 @@ MOST_MACS = {"front": 24e6, "random": 22e6}
 EPOCHS, TRAIN_IMAGES, VALIDATION_IMAGES = 7, 45_000, 5_000
 EVALUATIONS = 1024
 """Designs estimated for each network of a front."""
+BELIEVED_FLOOR, BELIEVED_EVALUATIONS = FLOORS[2], 40_960
 KINDS = 3
 """Numbers of stages, which take turns."""
 WORTHS = {
@@ -104,46 +115,77 @@ def _capacity(worths: Floats, layers: LayerTable) -> Floats:
     return score
 
 
+def believed(space: SearchSpace, rows: list[Brief], count: int) -> Iterator[tuple[str, Ints]]:
+    """Yield up to ``count`` networks that are most worth training after those of ``rows``."""
+    problem = Problem(space, model_file.load(), Budget(luts=LUTS, min_throughput=BELIEVED_FLOOR))
+    inner = InnerSearch(problem, "guided", seed=len(rows))
+    centre = network_features(inner.feasible().layers).mean(axis=0)
+    genes = np.array([[int(gene) for gene in row.genes.split()] for row in rows])
+    fit = np.array([with_all_npus(problem, one).feasible.any() for one in genes])
+    features = network_features(space.layers(genes))
+    accuracies = np.array([row.validation for row in rows])
+    others = [Source("cifar10", features[~fit], accuracies[~fit], VALIDATION_IMAGES)]
+    belief = TransferBelief("cifar10", VALIDATION_IMAGES, others, centre)
+    picker = Picker(inner, belief, prefer="throughput", one_bits=False)
+    picker.learn(list(genes[fit]), accuracies[fit], np.ones(int(fit.sum())))
+    inner.spread(picker.score, BELIEVED_EVALUATIONS // 4)
+    pool = inner.run(picker.score, BELIEVED_EVALUATIONS)
+    for row in picker.pick(pool, count):
+        yield "believed", pool.candidates[row]
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search.photos")
     parser.add_argument("data", help="zip or folder of CIFAR-10's pictures")
     parser.add_argument("--networks", type=int, default=48)
+    parser.add_argument("--believed", type=int, default=0, help="networks after them")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=study_data.SHIPPED / study_data.BRIEFS)
     args = parser.parse_args(argv)
     dataset = pipeline.load_data(DatasetSpec(args.data), None, 0)
     space = SearchSpace(load_declaration("photos"), dataset.shape, dataset.classes)
     rows = study_data.read(args.out, Brief) if args.out.exists() else []
-    known = {row.key for row in rows}
-    chosen = {network_key(space, one): (kind, one) for kind, one in sample(space, args.networks)}
+
     how = ShortTraining(
         EPOCHS, TRAIN_IMAGES, VALIDATION_IMAGES, seed=0, compile="auto", norm_share=0.75,
         training=TrainingChoices().settled(dataset),
     )  # fmt: skip
-    missing = {key: one for key, one in chosen.items() if key not in known}
-    tasks = [TrainingTask(key, *network(space, one), 8) for key, (_, one) in missing.items()]
-    train = functools.partial(train_one, dataset=how.subset(dataset), how=how)
-    for outcome in spread(train, tasks, args.jobs):
-        kind, candidate = missing[outcome.key]
-        features = network_features(space.layers(candidate[None]))[0].round(5)
-        rows.append(
-            Brief(
-                key=outcome.key,
-                kind=kind,
-                **dict(zip(FEATURES, map(float, features), strict=True)),
-                validation=round(outcome.accuracy, 5),
-                validation_images=VALIDATION_IMAGES,
-                epochs=EPOCHS,
-                train_images=TRAIN_IMAGES,
-                seconds=round(outcome.seconds, 1),
-                tool=f"torch {torch.__version__.partition('+')[0]}",
-                date=datetime.date.today().isoformat(),
-                network=readable_names(space, [candidate])[0],
-                genes=" ".join(map(str, candidate)),
-            )
-        )
-        study_data.write(args.out, Brief, rows)
-        print(f"{len(rows)}: {rows[-1].network}, {rows[-1].validation:.2%}", flush=True)
+    one_training = functools.partial(train_one, dataset=how.subset(dataset), how=how)
+
+    def train(chosen: Iterable[tuple[str, Ints]]) -> int:
+        """Train those networks of ``chosen`` that have no row; return how many."""
+        known = {row.key for row in rows}
+        new = {network_key(space, one): (kind, one) for kind, one in chosen}
+        missing = {key: one for key, one in new.items() if key not in known}
+        tasks = [TrainingTask(key, *network(space, one), 8) for key, (_, one) in missing.items()]
+        for outcome in spread(one_training, tasks, args.jobs):
+            rows.append(_row(space, outcome, *missing[outcome.key]))
+            study_data.write(args.out, Brief, rows)
+            print(f"{len(rows)}: {rows[-1].network}, {rows[-1].validation:.2%}", flush=True)
+        return len(tasks)
+
+    train(sample(space, args.networks))
+    while (left := args.believed - sum(row.kind == "believed" for row in rows)) > 0:
+        if not train(believed(space, rows, min(left, 2 * args.jobs))):
+            break  # nothing is expected to be better
+
+
+def _row(space: SearchSpace, outcome: Outcome, kind: str, candidate: Ints) -> Brief:
+    features = network_features(space.layers(candidate[None]))[0].round(5)
+    return Brief(
+        key=outcome.key,
+        kind=kind,
+        **dict(zip(FEATURES, map(float, features), strict=True)),
+        validation=round(outcome.accuracy, 5),
+        validation_images=VALIDATION_IMAGES,
+        epochs=EPOCHS,
+        train_images=TRAIN_IMAGES,
+        seconds=round(outcome.seconds, 1),
+        tool=f"torch {torch.__version__.partition('+')[0]}",
+        date=datetime.date.today().isoformat(),
+        network=readable_names(space, [candidate])[0],
+        genes=" ".join(map(str, candidate)),
+    )
 
 
 if __name__ == "__main__":

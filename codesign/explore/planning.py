@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,10 @@ LEAST_EPOCHS = 4
 TRAINING_SHARE, RESERVE_S = 0.7, 900.0
 """Fraction of the remaining time that the full trainings may plan for, or all but so many seconds
 of it, if that is more: what follows, synthesis and simulation, does not grow with the limit."""
-MOST_TIMES = 4
+ALONE = 0.7
+"""Time of an epoch of large images in a training that has two processors, as a share of that of one
+that has a processor beside another."""
+MOST_TIMES = 8
 """Most times the epochs chosen by the size of the data set that a time limit has room for."""
 PLAN = "plan.json"
 """File in the folder of trainings: what a time limit left of them, for a resumed run."""
@@ -53,17 +57,18 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     if path.exists():
         known = read_stored(path, _PLAN_FORM)
         return Plan(known["networks"], known["epochs"], tuple(known["notes"]))
-    full = worth = epochs or 0
+    usual = pipeline.settings_of(finalists[0][0], wanted.dataset)
+    full = worth = usual.epochs if epochs is None else epochs
     if epochs is None:
-        full = pipeline.settings_of(finalists[0][0], wanted.dataset).epochs
         worth = worthwhile_epochs(wanted.dataset, full)
+    alone = ALONE if usual.threads is None and len(os.sched_getaffinity(0)) > 1 else 1.0
     images = len(wanted.dataset.train)
     paces = [wanted.short.seconds_an_epoch(short.seconds, images) for _, short in finalists]
     left_s = _for_training(wanted.time_left_s)
 
     def seconds_an_epoch(count: int) -> float:
         longest, work = max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs
-        return max(longest, work) * wanted.settings.folds
+        return max(longest, work) * wanted.settings.folds * (alone if count == 1 else 1.0)
 
     fitting = (n for n in range(1, len(paces) + 1) if worth * seconds_an_epoch(n) <= left_s)
     count = max(fitting, default=1)

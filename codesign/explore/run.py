@@ -160,7 +160,12 @@ def earlier_sources(settings: ExploreSettings, dataset: Dataset) -> list[Source]
         if stored_identity(run, "--warm-start") is None:
             raise UserError(f"{run} holds no search")
     journals = [Path(run) / TRIALS for run in settings.warm_start]
-    return earlier.sources(journals, settings.dataset, dataset.sha256)
+    return earlier.sources(journals, _name(settings, dataset), dataset.sha256)
+
+
+def _name(settings: ExploreSettings, dataset: Dataset) -> str:
+    """Return the name of the images, that of a known set if they are recognised as it."""
+    return dataset.known_as or settings.dataset
 
 
 def _data(
@@ -194,7 +199,7 @@ def _approach(
         known = earlier_sources(settings, dataset)
         how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
         space = SearchSpace(declaration, dataset.shape, dataset.classes)
-        return FromScratch(how, dataset, settings.dataset, known), space
+        return FromScratch(how, dataset, _name(settings, dataset), known), space
     bits = declaration.bits if settings.space else given.BITS
     if isinstance(start, Subject):
         hot = HotStart.of(settings, start, progress)

@@ -48,8 +48,8 @@ EVALUATIONS = (3584, 8192)
 """Candidates estimated (before the first trainings, besides the first random ones; before each
 later round)."""
 LARGE_TIMES = 5
-"""Times as many before later rounds where images are large and trainings take minutes: what was
-proposed was far from the best by the search's own beliefs (docs/measurements/cifar10.md)."""
+"""Times as many of both where images are large and trainings take minutes: what was proposed was
+far from the best by the search's own beliefs (docs/measurements/cifar10.md)."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -179,8 +179,8 @@ class Search:
         Raises InfeasibleError when there is none.
         """
         later = bool(self.trained)
-        self.inner.spread(picker.score, SPREAD[later])
-        times = LARGE_TIMES if later and large_images(self.dataset) else 1
+        times = LARGE_TIMES if large_images(self.dataset) else 1
+        self.inner.spread(picker.score, times * SPREAD[later])
         pool = self.inner.run(picker.score, times * EVALUATIONS[later])
         if not pool.feasible.any():
             raise nothing_fits(self.inner)

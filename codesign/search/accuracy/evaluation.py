@@ -7,6 +7,7 @@ Predictors are fitted to *validation* accuracies of the networks in other folds 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,15 @@ def shipped_sources() -> list[Source]:
         for one in [Study.load(name)]
     ]
     briefs = study_data.read(study_data.SHIPPED / study_data.BRIEFS, Brief)
-    features = np.array([[getattr(row, name) for name in FEATURES] for row in briefs])
-    accuracies = np.array([row.validation for row in briefs])
-    return [*studies, Source("cifar10", features, accuracies, briefs[0].validation_images)]
+    lengths = sorted({row.epochs for row in briefs})
+    return [*studies, *(_briefs([row for row in briefs if row.epochs == one]) for one in lengths)]
+
+
+def _briefs(rows: Sequence[Brief]) -> Source:
+    """Return networks of photos that were trained for as many epochs as each other."""
+    features = np.array([[getattr(row, name) for name in FEATURES] for row in rows])
+    accuracies = np.array([row.validation for row in rows])
+    return Source("cifar10", features, accuracies, rows[0].validation_images)
 
 
 def _even(name: str, values: Floats) -> Floats:

@@ -111,7 +111,8 @@ class Brief:
 
     key: str
     kind: str
-    """Where the network is from: front (of some capacity), random, or search (one by accuracy)."""
+    """Where the network is from: front (of some capacity), random, search (one by accuracy) or
+    believed (most worth training after the rows before)."""
     log2_weights: float
     log2_macs: float
     layers: float
@@ -143,7 +144,7 @@ class Brief:
     @property
     def identity(self) -> tuple[object, ...]:
         """Values that no two rows of a table share."""
-        return (self.key,)
+        return self.key, self.epochs
 
 
 Row = TypeVar("Row", Training, Description, Brief)

@@ -25,6 +25,7 @@ from codesign.explore import ExploreResult, ExploreSettings, building, explore, 
 from codesign.explore import finish as finishing
 from codesign.explore import run as exploring
 from codesign.explore import search as searching
+from codesign.explore.approach import FromScratch
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import short_weights
@@ -405,7 +406,10 @@ def test_time_that_is_left_goes_into_epochs(fakes: Fakes, tmp_path: Path) -> Non
 def test_in_little_time_few_networks_of_large_images_have_enough_epochs(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Digits that count as large images: three times the usual epochs come first."""
+    """Digits that count as large images: five times the usual epochs come first.
+
+    One network alone has both processors, so that its epochs take 0.7 times as long.
+    """
     monkeypatch.setattr(choices, "_SMALL_MAP", 0)
     out = tmp_path / "out"
     usual_epochs = round(choices._LARGE.images_seen / 1222)
@@ -415,13 +419,25 @@ def test_in_little_time_few_networks_of_large_images_have_enough_epochs(
     )
     design = designs.load(out / run(settings(out))[0].summary["design"])
     short = Trained(np.zeros(1, dtype=np.int64), 0.9, seconds=1.0, one_bits=1)
-    for left, networks, epochs in ((5.9, 1, 4.0), (6.1, 2, 3.05), (0.5, 1, 0.5)):
+    cases = ((9.9, 2, 1, 8.0), (10.1, 2, 2, 5.05), (4.9, 2, 1, 7.0), (0.7, 2, 1, 1.0),
+             (0.7, 1, 1, 0.7))  # fmt: skip
+    for left, processors, networks, epochs in cases:
+        monkeypatch.setattr(planning.os, "sched_getaffinity", lambda _, n=processors: range(n))
         left_s = left * usual_epochs / planning.TRAINING_SHARE
         monkeypatch.setattr(planning, "RESERVE_S", left_s)
         limited = dataclasses.replace(wanted, time_left_s=left_s)
         plan = planning.plan([(design, short)] * 2, limited)
         assert (plan.networks, plan.epochs) == (networks, int(epochs * usual_epochs + 1e-6)), left
         (out / "training" / planning.PLAN).unlink()
+
+
+def test_images_recognised_as_a_known_set_learn_from_its_networks(tmp_path: Path) -> None:
+    found = datasets.load("digits")
+    for known_as, name in (("cifar10", "cifar10"), (None, "digits")):
+        dataset = dataclasses.replace(found, known_as=known_as)
+        approach, _ = exploring._approach(settings(tmp_path), dataset, None, lambda *_: None)
+        assert isinstance(approach, FromScratch)
+        assert approach.name == name
 
 
 def test_networks_that_the_plan_cut_are_trained_if_there_is_time_after_all(

@@ -115,14 +115,22 @@ def test_what_networks_of_alike_work_teach_counts_more() -> None:
     assert worths[0] == pytest.approx(1.0, rel=0.15)
 
 
+def shipped_photos() -> list[study_data.Brief]:
+    return study_data.read(study_data.SHIPPED / study_data.BRIEFS, study_data.Brief)
+
+
 def test_shipped_studies_are_sources() -> None:
-    sources = {one.dataset: one for one in evaluation.shipped_sources()}
-    assert set(sources) == {"digits", "fashion-mnist", "cifar10"}
-    assert all(one.features.shape[1] == len(FEATURES) for one in sources.values())
+    sources = evaluation.shipped_sources()
+    assert {one.dataset for one in sources} == {"digits", "fashion-mnist", "cifar10"}
+    assert all(one.features.shape[1] == len(FEATURES) for one in sources)
+    photos = [one for one in sources if one.dataset == "cifar10"]
+    lengths = {row.epochs for row in shipped_photos()}
+    assert len(photos) == len(lengths) > 1, "trainings of one length have one level"
+    assert sum(len(one.features) for one in photos) == len(shipped_photos())
 
 
 def test_features_of_the_shipped_photos_are_those_of_their_networks() -> None:
-    rows = study_data.read(study_data.SHIPPED / study_data.BRIEFS, study_data.Brief)
+    rows = shipped_photos()
     space = SearchSpace(load_declaration("photos"), (3, 32, 32), 10)
     candidates = np.array([[int(gene) for gene in row.genes.split()] for row in rows])
     found = network_features(space.layers(candidates))
