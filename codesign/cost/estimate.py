@@ -161,14 +161,16 @@ def estimate(
 
     clock: frequency in MHz to assume for all NPUs, or the model that estimates what each reaches.
     brams: where more block RAMs would be needed, weight memory is a stack of them if the weights
-    fit one that is less deep (``parameters.stacked_depth``); None: nowhere. family: FPGA family of
+    fit one that is less deep (``parameters.stacked_depth``) and there is no memory port; None:
+    nowhere. family: FPGA family of
     the area, a key of area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area
     bound that the budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())
     if brams is not None:
-        over = memory_counts(sized).brams > brams
+        # Weights from memory fill two halves, whose depth is a power of two.
+        over = (memory_counts(sized).brams > brams) & (npu.memory_port_bits == 0)
         depth = np.where(over, planned.stacked(sized.weight_depth), sized.weight_depth)
         sized = dataclasses.replace(sized, weight_depth=depth)
     if isinstance(clock, TimingModel):

@@ -111,15 +111,15 @@ class Problem:
 def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
     """Evaluate the network of ``candidate``, shape (genes,), on every NPU of the space.
 
-    One row per combination of NPU choices, the choice of the last gene changing fastest;
-    ``candidate``'s own NPU is among them.
+    One row per combination of NPU choices that is another NPU, the choice of the last gene changing
+    fastest; ``candidate``'s own NPU is among them.
     """
     space = problem.space
     choices = [range(int(space.sizes[gene])) for gene in space.npu_genes]
     grid = np.array(list(itertools.product(*choices)), dtype=np.int64)
     candidates = np.tile(candidate, (len(grid), 1))
     candidates[:, space.npu_genes] = grid
-    return problem.evaluate(candidates)
+    return problem.evaluate(np.unique(space.canonical(candidates), axis=0))
 
 
 def front(scores: Floats, costs: Floats) -> NDArray[np.bool_]:

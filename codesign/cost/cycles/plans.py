@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import Records, Scratch, compiled, part
+from codesign.cost.cycles.fetches import PortTiming, fetches
 from codesign.cost.cycles.records import ceil
 from codesign.cost.cycles.strips import fastest_cycles, join, most_words, strip_cycles
 from codesign.cost.cycles.tiles import input_digits, tile
@@ -33,6 +34,14 @@ class InputPlan(NamedTuple):
     emit_cycles: int
     beside_cycles: int
     """Of the layers behind the last one that reads the image."""
+    layers: int
+    """LAYER instructions beyond one for each layer, as weights come from memory."""
+    moves: int
+    """FETCH instructions, for weights from memory."""
+    wait_cycles: int
+    """Stalls of one image alone for weights from memory, not in ``cycles``."""
+    stream_wait_cycles: int
+    """Those of each of many images back to back."""
 
 
 @part
@@ -77,12 +86,14 @@ def _unfolds(chain: Records, count: int) -> bool:
 
 
 @part
-def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int) -> InputPlan:
+def _plan(
+    chain: Records, count: int, npu: Records, tiled: int, stream_bits: int, port: PortTiming
+) -> InputPlan:
     """Return the plan with one input layout, that of the first layer's record.
 
     Layers below number ``tiled`` are tiled anew, those from it on keep the tiles of the previous
     layout. Tiles and strips are written into ``chain``. count: layers; stream_bits: width of the
-    stream that loads the image.
+    stream that loads the image; port: of the memory port, if the NPU has one.
     """
     image = chain[0]
     image.height, image.cols = image.in_rows, image.in_cols
@@ -105,9 +116,15 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
     load = image.in_rows * image.in_cols * image.pixel_words * ceil(bits, stream_bits)
     emit = results * (1 + npu.post_units)
     words, kept = most_words(chain, count, count), most_words(chain, count, last + 1)
+    fetched = fetches(chain, count, last, npu, weights, port)
+    end = chain[count - 1]
+    if fetched.last_first > 0 and end.raw:  # a part's first result is in a field of addresses
+        words = max(words, fetched.last_first * end.chunks * end.out_rows * end.out_cols + 1)
     return InputPlan(
-        cycles + load + emit, words, weights, channels, results, kept, load, emit, beside
-    )
+        cycles + load + emit + fetched.cycles, words, fetched.weight_depth, channels, results,
+        kept, load, emit, beside + fetched.beside, fetched.layers, fetched.moves, fetched.waits,
+        fetched.stream_waits,
+    )  # fmt: skip
 
 
 @part
@@ -122,21 +139,23 @@ def _fits(plan: InputPlan, most: InputPlan) -> bool:
 
 
 @part
-def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits: int) -> InputPlan:
+def _best(
+    chain: Records, count: int, npu: Records, most: InputPlan, stream_bits: int, port: PortTiming
+) -> InputPlan:
     """Return the fastest plan within ``most`` over the layouts, or that of the image as is.
 
     It leaves the record of the first layer unfolded, and the tiles and strips of the last plan.
     """
     image, unfolds = chain[0], _unfolds(chain, count)
     join(chain, count)
-    best, tiled, possible = InputPlan(0, 0, 0, 0, 0, 0, 0, 0, 0), count, True
+    best, tiled, possible = InputPlan(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), count, True
     for way in range(3):  # the image as is, its columns unfolded, its rows and columns
         if way > 0:
             tiled = 1
             possible = unfolds and (image.kernel_cols if way == 1 else image.kernel_rows) > 1
             _unfold(image, rows=way == 2)
         if possible:
-            plan = _plan(chain, count, npu, tiled, stream_bits)
+            plan = _plan(chain, count, npu, tiled, stream_bits, port)
             faster = plan.cycles < best.cycles or not _fits(best, most)
             if way == 0 or (faster and _fits(plan, most)):
                 best = plan
@@ -145,14 +164,15 @@ def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits
 
 @compiled
 def plans(
-    layers: Ints, counts: Ints, npus: Records, chain: Scratch, most: InputPlan, stream_bits: int
-) -> Ints:
+    layers: Ints, counts: Ints, npus: Records, chain: Scratch, most: InputPlan, stream_bits: int,
+    port: PortTiming,
+) -> Ints:  # fmt: skip
     """Return the fields of each design's fastest InputPlan within ``most``, shape (fields, n).
 
     Where no layout is within ``most``, they are those of the image as is. layers: shape
     (len(COLUMNS), n, slots); counts: layers per network, shape (n,); npus: n records of type NPU;
     chain: slots + 1 records of type LAYER as working memory; most: largest depth of each memory;
-    stream_bits: width of the stream that loads the image.
+    stream_bits: width of the stream that loads the image; port: timing of memory ports.
     """
     found = np.empty((len(most), len(counts)), np.int64)
     records, numbers = chain
@@ -160,7 +180,7 @@ def plans(
         for slot in range(counts[i]):
             for column in range(len(layers)):
                 numbers[slot, column] = layers[column, i, slot]
-        best = _best(records, counts[i], npus[i], most, stream_bits)
+        best = _best(records, counts[i], npus[i], most, stream_bits, port)
         for field in range(len(found)):
             found[field, i] = best[field]
     return found

@@ -35,11 +35,17 @@ TENSOR = (
     "least_rows",  # image rows per bank that this tensor and those before need
 )
 LAYER = int64_fields(*COLUMNS, *TILING, *TENSOR)
-NPU = int64_fields(
+PARAMETERS = (
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "post_units",
-    "depthwise_taps", "kept", "group", "binary_weights", "wide_input_passes",
+    "depthwise_taps", "kept", "group", "binary_weights", "wide_input_passes", "memory_port_bits",
+    "weight_depth",
 )  # fmt: skip
 """Columns of ConfigTable that the schedule depends on."""
+NPU = int64_fields(
+    *PARAMETERS,
+    "layer_cycles",  # of pipeline flush and instruction overhead, per LAYER
+    "word_beats",  # beats of the memory port per weight word; 0 without a port
+)
 
 
 @part

@@ -1,10 +1,11 @@
 """Closed form of the compiler's schedule, for thousands of (network, NPU) pairs at a time.
 
 Cycle counts are exact for chains with residual adds and with concatenations of the outputs of
-successive layers, which is all that search spaces hold; for others they are approximate. All
-weights and feature maps are on chip: external memory is not modelled. Work that zero weights save
-(trim) is not seen. ``codesign.compiler.plan`` decides on every design that is kept. This file adds
-the cost common to all plans; the compiled search over plans is in codesign.cost.cycles.plans.
+successive layers, which is all that search spaces hold; for others they are approximate. Weights
+may come from memory, feature maps are on chip (memory_tiles is not modelled). Work that zero
+weights save (trim) is not seen. ``codesign.compiler.plan`` decides on every design that is kept.
+This file adds the cost common to all plans; the compiled search over plans is in
+codesign.cost.cycles.plans.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.compiler.program.memory import LATENCY_CYCLES
 from codesign.cost.cycles.compiled import scratch
+from codesign.cost.cycles.fetches import PortTiming
 from codesign.cost.cycles.interval import interval_cycles
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.plans import InputPlan, plans
-from codesign.cost.cycles.records import COLUMNS, LAYER, NPU
+from codesign.cost.cycles.records import COLUMNS, LAYER, NPU, PARAMETERS
 from codesign.cost.table import ConfigTable
 from rtl_gen import packing, timing
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.parameters import (
     DEPTH_RANGES,
+    MEMORY_PORT_BITS,
     MULTIPLIERS,
     PACKED_PIXELS,
     REQUANTISATIONS,
@@ -45,7 +50,15 @@ _PIPELINE = (
 )  # fmt: skip
 """Parameters that can change the number of pipeline stages or the fields of an instruction."""
 _ANY = NpuConfig()
-"""An arbitrary NPU: instructions except LAYER have the same length in all."""
+_WITH_PORT = NpuConfig(memory_port_bits=MEMORY_PORT_BITS[-1])
+"""Arbitrary NPUs: instructions except LAYER have the same length in all that have them."""
+_PORT = PortTiming(
+    fetch_cycles=timing.overhead_cycles(_WITH_PORT, Opcode.FETCH),
+    start_cycles=timing.issue_cycles(_WITH_PORT, Opcode.FETCH) - 2,
+    first_cycles=timing.fetch_cycles(0, LATENCY_CYCLES),
+    burst_beats=BURST_BEATS,
+    load_cycles=timing.issue_cycles(_WITH_PORT, Opcode.LOAD),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +71,7 @@ class ScheduleTable:
     """
 
     cycles: Ints
+    """Of one image alone, stalls for weights from memory included."""
     interval_cycles: Ints
     """Cycles from image to image, back to back, where there is room for the next image; as
     compiler.Plan.interval_cycles counts them."""
@@ -117,29 +131,36 @@ def _power_of_two(words: Ints) -> Ints:
 
 
 def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
-    """Return cycles and memory use of network i on NPU i; the depths of ``npu`` are ignored.
+    """Return cycles and memory use of network i on NPU i.
 
-    The schedule is the fastest that fits over the input layouts (compiler.mapping.unfolding), or,
-    if none fits, that of the image as is; ScheduleTable.fits tells them apart.
+    Of the depths of ``npu`` that of weights counts alone, and only with a memory port: weights that
+    do not fit it are fetched in parts of half of it. The schedule is the fastest that fits over the
+    input layouts (compiler.mapping.unfolding), or, if none fits, that of the image as is;
+    ScheduleTable.fits tells them apart.
     """
     count, kinds = layers.active.sum(axis=1), _kinds(npu)
     npus = np.empty(len(npu), NPU)
-    for name in NPU.names or ():
+    for name in PARAMETERS:
         npus[name] = getattr(npu, name)
+    npus["layer_cycles"] = kinds.layer_cycles
+    beats = -(-npu.weight_word_columns * STREAM_BITS // np.maximum(npu.memory_port_bits, 1))
+    npus["word_beats"] = np.where(npu.memory_port_bits > 0, beats, 0)
     most = InputPlan(*(DEPTH_RANGES.get(n, (0, sys.maxsize))[1] for n in InputPlan._fields))
     columns = np.stack([getattr(layers, name) for name in COLUMNS])
     chain = scratch(LAYER, layers.active.shape[1] + 1)
-    found = plans(columns, count, npus, chain, most, STREAM_BITS)
+    found = plans(columns, count, npus, chain, most, STREAM_BITS, _PORT)
     fastest = dict(zip(InputPlan._fields, found, strict=True))
     fastest["cycles"] += count * kinds.layer_cycles
     load, emit, beside = (fastest.pop(f"{name}_cycles") for name in ("load", "emit", "beside"))
-    fastest["interval_cycles"] = interval_cycles(
+    wait, stream_wait = fastest.pop("wait_cycles"), fastest.pop("stream_wait_cycles")
+    fastest["interval_cycles"] = stream_wait + interval_cycles(
         layers, fastest["cycles"] - load - emit, beside, kinds.layer_cycles, load, emit
     )
-    fastest["cycles"] += _rest_cycles()
+    fastest["cycles"] += _rest_cycles() + wait
+    program = _program_words(count, fastest.pop("layers"), fastest.pop("moves"), kinds.layer_words)
     tables = npu.activation_tables << npu.activation_bits
     fastest["channel_depth"] = np.maximum(fastest["channel_depth"], tables)
-    return ScheduleTable(**fastest, program_depth=_program_words(count, kinds.layer_words))
+    return ScheduleTable(**fastest, program_depth=program)
 
 
 def _rest_cycles() -> int:
@@ -148,14 +169,17 @@ def _rest_cycles() -> int:
     return overhead + timing.END_CYCLES + timing.START_CYCLES
 
 
-def _program_words(layers: Ints, layer_words: Ints) -> Ints:
+def _program_words(layers: Ints, more: Ints, moves: Ints, layer_words: Ints) -> Ints:
     """Return the program words of networks with so many layers.
 
-    The program is LOAD, LAYER and STORE of each layer (the last one without STORE), EMIT, END.
+    The program is LOAD, LAYER and STORE of each layer (the last one without STORE), EMIT, END; with
+    weights from memory so many ``more`` LAYERs and ``moves``, which are FETCHes.
     """
     words = {opcode: instruction_words(_ANY, opcode) for opcode in Opcode}
     rest = words[Opcode.LOAD] + words[Opcode.EMIT] + words[Opcode.END]
-    return rest + layers * layer_words + (layers - 1) * words[Opcode.STORE]
+    found = rest + (layers + more) * layer_words + (layers - 1) * words[Opcode.STORE]
+    found += moves * instruction_words(_WITH_PORT, Opcode.FETCH)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,12 @@ def readable_names(space: Genome, candidates: Sequence[Ints]) -> list[str]:
 
 
 def array_name(npu: NpuConfig) -> str:
-    """Return the shape of an NPU's array as text: pixels x lanes x columns, bits of a digit."""
-    return f"{npu.pixels}x{npu.lanes}x{npu.columns} d{npu.weight_digit_bits}"
+    """Return the shape of an NPU's array as text: pixels x lanes x columns, bits of a digit.
+
+    Behind it come the bits of its memory port, if it has one.
+    """
+    port = f" m{npu.memory_port_bits}" if npu.memory_port_bits else ""
+    return f"{npu.pixels}x{npu.lanes}x{npu.columns} d{npu.weight_digit_bits}{port}"
 
 
 def _ambiguous(

@@ -13,7 +13,7 @@ from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.table import ConfigTable
 from codesign.design import DatasetSpec, Design
 from codesign.search.space import accumulators
-from codesign.search.space.declaration import OF_WEIGHTS
+from codesign.search.space.declaration import OF_WEIGHTS, PORT, WEIGHT_DEPTH, NpuChoices
 from codesign.search.space.genome import Genome, Ints
 from models.integer.lower import shape_only
 from models.quantisation.plan import MAX_BITS
@@ -44,8 +44,8 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
     Choices that do not fit each other are adapted as NpuChoices says; an array whose lanes are no
     multiple of M is dense. Accumulators are those that training keeps to (``accumulators``), but
     hold any weights where the array subtracts a number from codes (NpuConfig.activation_offset).
-    Memories have the smallest depths that NpuConfig allows; cost.cycles.schedule tells those that
-    networks need.
+    Memories have the smallest depths that NpuConfig allows, but the chosen one for weights beside a
+    memory port; cost.cycles.schedule tells those that networks need.
     """
     lanes = space.integers(candidates, "lanes")
     allowed = (OF_WEIGHTS, *SPARSITIES)
@@ -58,6 +58,11 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
         name: np.full(len(candidates), low, dtype=np.int64)
         for name, (low, _) in DEPTH_RANGES.items()
     }
+    ports = _chosen(space, candidates, PORT)
+    if PORT in space.index:
+        depths[WEIGHT_DEPTH] = np.where(
+            ports > 0, _chosen(space, candidates, WEIGHT_DEPTH), depths[WEIGHT_DEPTH]
+        )
     passes = _wide_passes(space, candidates, layers)
     activation_bits = np.where(passes > 0, layers.inner_bits, layers.activation_bits)
     multiplier = _multipliers(space, candidates, activation_bits, sparsity == 0)
@@ -79,7 +84,7 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
         multiplier=multiplier,
         sparsity=sparsity,
-        memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
+        memory_port_bits=ports,
         memory_tiles=np.zeros(len(candidates), dtype=np.int64),
         binary_weights=_binary(space, candidates, layers, multiplier, sparsity),
         wide_input_passes=passes,
@@ -91,6 +96,13 @@ def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTabl
         ),
         **depths,
     )
+
+
+def _chosen(space: Genome, candidates: Ints, name: str) -> Ints:
+    """Return the values of a field of NpuChoices, shape (n,), the default where it is no gene."""
+    if name in space.index:
+        return space.integers(candidates, name)
+    return np.full(len(candidates), getattr(NpuChoices, name)[0], dtype=np.int64)
 
 
 def _wide_passes(space: Genome, candidates: Ints, layers: LayerTable) -> Ints:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.results import UserError
 from codesign.search.space.blocks import BLOCKS, GHOST, PLAIN, RESIDUALS, STACK
-from codesign.search.space.parameters import Choice, Combination, Requirement
+from codesign.search.space.parameters import Choice, Combination, Parameter, Requirement
 from models.files import yaml_io
 from models.files.nodes import build
 from models.files.reading import quoted
 from models.quantisation.plan import MAX_BITS
-from rtl_gen.parameters import CHOICES, MULTIPLIERS, RANGES, SPARSITIES
+from rtl_gen.parameters import (
+    CHOICES,
+    DEPTH_RANGES,
+    MEMORY_PORT_BITS,
+    MULTIPLIERS,
+    RANGES,
+    SPARSITIES,
+)
 
 PerStage = tuple[Choice, ...] | tuple[tuple[Choice, ...], ...]
 """Choices of a parameter of stages: one list for all stages, or one list for each stage."""
@@ -31,6 +38,7 @@ DENSE = next(iter(SPARSITIES))
 OF_WEIGHTS = "weights"
 """Choice of the array's pattern that leaves it to the weights."""
 ACCUMULATOR = "accumulator_bits"  # of NpuChoices, which trainings depend on
+PORT, WEIGHT_DEPTH = "memory_port_bits", "weight_depth"  # of NpuChoices; the latter needs the first
 HEADS = ("average", "flatten")
 """Input of the fully connected layers: global average of each channel, or all positions."""
 
@@ -122,7 +130,7 @@ class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
     Memory depths, activation bits, passes of wide inputs, binary weights of the array and post
-    units' thresholds follow from the network; it has no memory port.
+    units' thresholds follow from the network. Feature maps stay on chip (no ``memory_tiles``).
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)
@@ -148,6 +156,12 @@ class NpuChoices:
     """N:M pattern of the array, dense where its M does not divide the lanes: ``weights``: that of
     the layers, of different ones the densest; else layers that are denser than the array take
     several cycles per tap."""
+    memory_port_bits: tuple[int, ...] = (0,)
+    """Width of a port to external memory, from which weights come that do not fit weight memory;
+    0: none, all weights are on chip."""
+    weight_depth: tuple[int, ...] = (512,)
+    """Least words of weight memory, powers of two, of an NPU with a memory port; more where half of
+    them is less than the weights of a tile."""
     accumulator_bits: tuple[int, ...] = (0,)
     """Most bits of the accumulators, which training keeps to; 0: the sums of any weights fit. No
     more are taken than these need, nor fewer than training can keep to."""
@@ -160,6 +174,12 @@ class NpuChoices:
         """
         every = (field for field in dataclasses.fields(self) if field.name != ACCUMULATOR)
         return tuple(one.name for one in every if getattr(self, one.name) != one.default)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield the parameters of ``genes``, in their order."""
+        for name in self.genes:
+            needs = ((PORT, min(MEMORY_PORT_BITS[1:])),) if name == WEIGHT_DEPTH else ()
+            yield Parameter(name, getattr(self, name), needs)
 
 
 @dataclass(frozen=True)
@@ -189,6 +209,8 @@ class SpaceDeclaration:
             for field in dataclasses.fields(part):
                 self._check(field.name, getattr(part, field.name))
         self._check_blocks()
+        if WEIGHT_DEPTH in self.npu.genes and not max(self.npu.memory_port_bits):
+            raise ValueError(f"npu.{WEIGHT_DEPTH} needs npu.{PORT} above 0")
 
     def _check(self, name: str, listed: PerStage) -> None:
         """Raise ValueError unless the choices of a parameter are different and allowed."""
@@ -240,8 +262,13 @@ def _words() -> Mapping[str, tuple[Choice, ...]]:
         **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS,
         "blocks": BLOCKS, "halve": (False, True), "wide_inputs": (False, True),
         "array_sparsity": (OF_WEIGHTS, *SPARSITIES),
+        WEIGHT_DEPTH: _powers_of_two(*DEPTH_RANGES[WEIGHT_DEPTH]),
         ACCUMULATOR: (0, *range(RANGES[ACCUMULATOR][0], RANGES[ACCUMULATOR][1] + 1)),
     }  # fmt: skip
+
+
+def _powers_of_two(low: int, high: int) -> tuple[int, ...]:
+    return tuple(1 << bit for bit in range(high.bit_length()) if low <= 1 << bit <= high)
 
 
 def _check(name: str, value: object) -> None:

@@ -127,7 +127,7 @@ class NetworkSpace(Genome):
             needs = ((SPARSITY, int(DENSE in patterns)),)
             names = (name for name in self._knobs if name in self.sparse)
             found += [Parameter(f"{DENSE}.{name}", (False, True), needs) for name in names]
-        found += [Parameter(name, getattr(self.npu, name)) for name in self.npu.genes]
+        found += self.npu.parameters()
         return tuple(found)
 
     @functools.cached_property

@@ -137,7 +137,7 @@ class StageGenes(Genome):
             found.append(Parameter("sparsity", bits.patterns(0)))
         if npu.accumulator_bits != NpuChoices.accumulator_bits:
             found.append(Parameter(ACCUMULATOR, npu.accumulator_bits))
-        found += [Parameter(name, getattr(npu, name)) for name in npu.genes]
+        found += npu.parameters()
         return tuple(found)
 
     @property

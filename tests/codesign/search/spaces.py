@@ -43,3 +43,10 @@ def mixed_patterns() -> SpaceDeclaration:
     bits = dataclasses.replace(base.bits, sparsity=(every, every[1:], every, every))
     npu = dataclasses.replace(base.npu, array_sparsity=("weights", *every))
     return dataclasses.replace(base, bits=bits, npu=npu)
+
+
+def with_memory_port(depths: tuple[int, ...]) -> SpaceDeclaration:
+    """Return the space ``images`` on NPUs that may fetch weights, with weight memories so deep."""
+    base = load_declaration("images")
+    npu = dataclasses.replace(base.npu, memory_port_bits=(0, 32, 64, 128), weight_depth=depths)
+    return dataclasses.replace(base, npu=npu)

@@ -36,17 +36,21 @@ from rtl_gen.parameters import (
     is_stacked,
 )
 from tests.codesign.cost import synthetic
-from tests.codesign.search.spaces import concats, every_block, mixed_patterns
+from tests.codesign.search.spaces import concats, every_block, mixed_patterns, with_memory_port
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
           ("tables", (30, 1, 1)), ("signals", (2, 1, 128)), ("blocks", (3, 32, 32)),
           ("concats", (3, 32, 32)), ("concats", (1, 9, 14)),
-          ("patterns", (3, 32, 32))]  # fmt: skip
+          ("patterns", (3, 32, 32)), ("memory", (3, 32, 32)), ("shallow", (1, 28, 28))]  # fmt: skip
 COUNT = 25
 
 
 def declared(name: str) -> SpaceDeclaration:
-    own = {"blocks": every_block, "concats": concats, "patterns": mixed_patterns}
+    own = {
+        "blocks": every_block, "concats": concats, "patterns": mixed_patterns,
+        "memory": lambda: with_memory_port((256, 512, 1024, 2048)),
+        "shallow": lambda: with_memory_port((16, 64)),
+    }  # fmt: skip
     return own[name]() if name in own else load_declaration(name)
 
 
@@ -77,13 +81,18 @@ def test_schedule_equals_the_compilers_plan(name: str, shape: tuple[int, int, in
 def _equals_plan(
     integer: IntegerNetwork, config: NpuConfig, planned: ScheduleTable, row: int
 ) -> bool:
+    # Beside a memory port the estimated depth counts, as in a design (``to_design``): parts of
+    # weights are half as large.
+    sized = dataclasses.replace(config, weight_depth=int(planned.depths()["weight_depth"][row]))
     try:
-        depths = minimal_depths(integer, config)
+        depths = minimal_depths(integer, sized)
     except InfeasibleError:
         assert not planned.fits()[row]
         return True
     exact = plan(integer, dataclasses.replace(config, **depths))
-    assert planned.cycles[row] == exact.cycles
+    assert planned.cycles[row] == exact.cycles + exact.memory_wait_cycles
+    if exact.interval_cycles is not None:
+        assert planned.interval_cycles[row] == exact.interval_cycles
     found = {name: int(values[row]) for name, values in planned.depths().items()}
     activation = "activation_depth"
     assert {**found, activation: 0} == {**depths, activation: 0}

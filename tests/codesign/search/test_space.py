@@ -115,6 +115,21 @@ def test_sides_of_one_pixel_are_not_halved(shape, name, halving, stages) -> None
         ("\nnpu:", "\nrequire: [{lanes: 4}]\nnpu:", r"require\[0\].lanes: unknown key"),
         (
             "multiplier: [lut, dsp]",
+            "multiplier: [lut, dsp]\n  memory_port_bits: [0, 48]",
+            r"memory_port_bits must be of 0, 32, 64, 128, not 48",
+        ),
+        (
+            "multiplier: [lut, dsp]",
+            "multiplier: [lut, dsp]\n  weight_depth: [1000]",
+            r"weight_depth must be of 16, 32, .*, 65536, not 1000",
+        ),
+        (
+            "multiplier: [lut, dsp]",
+            "multiplier: [lut, dsp]\n  weight_depth: [1024]",
+            r"npu.weight_depth needs npu.memory_port_bits above 0",
+        ),
+        (
+            "multiplier: [lut, dsp]",
             "multiplier: lut",
             r"mine\.yaml:\d+: npu.multiplier: must be a list",
         ),
