@@ -23,7 +23,8 @@ from codesign.search.accuracy.sensitivity import Losses, SensitivityBelief, log_
 from codesign.search.engine import InnerSearch, Score
 from codesign.search.problem import Evaluated
 from codesign.search.refining import refine
-from codesign.search.space.declaration import DENSE, BitChoices, NpuChoices
+from codesign.search.space.choices import DENSE
+from codesign.search.space.declaration import BitChoices, NpuChoices
 from codesign.search.space.genome import Genome
 from codesign.search.space.given import NetworkSpace
 from codesign.search.store import TrialStore

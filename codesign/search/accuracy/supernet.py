@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from codesign.results import UserError
-from codesign.search.space.blocks import PLAIN, PROJECTION
+from codesign.search.space.choices import PLAIN, PROJECTION
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.genome import Ints
 from codesign.search.space.tables import layer_table

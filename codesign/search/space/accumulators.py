@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.cost.cycles.layers import Ints, LayerTable
-from codesign.search.space.declaration import ACCUMULATOR
+from codesign.search.space.choices import ACCUMULATOR
 from codesign.search.space.genome import Genome
 from models import arithmetic
 from models.quantisation.plan import MAX_BITS

@@ -13,7 +13,8 @@ from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.table import ConfigTable
 from codesign.design import DatasetSpec, Design
 from codesign.search.space import accumulators
-from codesign.search.space.declaration import OF_WEIGHTS, PORT, WEIGHT_DEPTH, NpuChoices
+from codesign.search.space.choices import OF_WEIGHTS, PORT, WEIGHT_DEPTH
+from codesign.search.space.declaration import NpuChoices
 from codesign.search.space.genome import Genome, Ints
 from models.integer.lower import shape_only
 from models.quantisation.plan import MAX_BITS

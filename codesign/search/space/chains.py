@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import Records, Scratch, compiled, int64_fields, part
-from codesign.search.space.blocks import BLOCKS, CHEAP_KERNEL, GHOST, PROJECTION, RESIDUALS, STACK
 from codesign.search.space.chain_layers import (
     ChainTask,
     append,
@@ -21,7 +20,17 @@ from codesign.search.space.chain_layers import (
     strides,
     whole,
 )
-from codesign.search.space.declaration import POOLINGS, STEM, STRIDE
+from codesign.search.space.choices import (
+    BLOCKS,
+    CHEAP_KERNEL,
+    GHOST,
+    POOLINGS,
+    PROJECTION,
+    RESIDUALS,
+    STACK,
+    STEM,
+    STRIDE,
+)
 
 Ints = NDArray[np.int64]
 _STRIDE, _STEM = POOLINGS.index(STRIDE), POOLINGS.index(STEM)

@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from codesign.results import UserError
-from codesign.search.space.blocks import BLOCKS, GHOST, PLAIN, RESIDUALS, STACK
+from codesign.search.space.choices import (
+    ACCUMULATOR,
+    DENSE,
+    GHOST,
+    LATER,
+    OF_WEIGHTS,
+    PLAIN,
+    PORT,
+    STACK,
+    WEIGHT_DEPTH,
+    check,
+)
 from codesign.search.space.parameters import Choice, Combination, Parameter, Requirement
 from models.files import yaml_io
 from models.files.nodes import build
 from models.files.reading import quoted
-from models.quantisation.plan import MAX_BITS
 from rtl_gen.parameters import (
-    CHOICES,
-    DEPTH_RANGES,
     MEMORY_PORT_BITS,
     MULTIPLIERS,
-    RANGES,
-    SPARSITIES,
 )
 
 PerStage = tuple[Choice, ...] | tuple[tuple[Choice, ...], ...]
 """Choices of a parameter of stages: one list for all stages, or one list for each stage."""
 STAGE_FIELDS = ("convs", "channels", "kernels", "residual", "blocks", "halve")
 """Fields of NetworkChoices of which each stage has a choice of its own."""
-
-STRIDE, STEM = "stride", "stem"
-POOLINGS = ("max", STRIDE, STEM)
-"""Down-sampling of a stage, by 2 along sides of several pixels: max pooling at its end, or stride
-in its first convolution. ``stem``: stride in the first stage, which reads the image, max pooling in
-the others; few products have the image's resolution then."""
-DENSE = next(iter(SPARSITIES))
-"""Pattern of weights without N:M sparsity."""
-OF_WEIGHTS = "weights"
-"""Choice of the array's pattern that leaves it to the weights."""
-ACCUMULATOR = "accumulator_bits"  # of NpuChoices, which trainings depend on
-PORT, WEIGHT_DEPTH = "memory_port_bits", "weight_depth"  # of NpuChoices; the latter needs the first
-HEADS = ("average", "flatten")
-"""Input of the fully connected layers: global average of each channel, or all positions."""
 
 SMALL_IMAGE, PHOTO = 16, 32
 """Images of several rows and columns are searched in the space "digits" with fewer rows or columns
@@ -175,6 +168,14 @@ class NpuChoices:
         every = (field for field in dataclasses.fields(self) if field.name != ACCUMULATOR)
         return tuple(one.name for one in every if getattr(self, one.name) != one.default)
 
+    def declared(self) -> dict[str, Any]:
+        """Return the choices as JSON values, those of LATER only where there is one."""
+        found = dataclasses.asdict(self)
+        for name in LATER:
+            if found[name] == getattr(NpuChoices, name):
+                del found[name]
+        return found
+
     def parameters(self) -> Iterator[Parameter]:
         """Yield the parameters of ``genes``, in their order."""
         for name in self.genes:
@@ -228,7 +229,7 @@ class SpaceDeclaration:
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} must list one or more different choices")
             for value in values:
-                _check(name, value)
+                check(name, value)
 
     def _check_blocks(self) -> None:
         """Raise ValueError for channels that a block of the same stage cannot have."""
@@ -243,46 +244,6 @@ class SpaceDeclaration:
                 raise ValueError(
                     f"channels must be >= convs in stages of dense blocks, not {min(channels)}"
                 )
-
-
-def _limits() -> Mapping[str, tuple[int, int]]:
-    """Return (lowest, highest) of each parameter whose choices are a range of integers."""
-    bits = (1, MAX_BITS)
-    return {
-        **RANGES,
-        "stages": (0, 6), "convs": (1, 4), "channels": (1, 1024), "kernels": (1, 11),
-        "hidden": (0, 4096), "input": bits, "weights": bits, "activations": bits,
-        "column_words": (1, RANGES["columns"][1] // RANGES["lanes"][0]),
-    }  # fmt: skip
-
-
-def _words() -> Mapping[str, tuple[Choice, ...]]:
-    """Return the allowed choices of each parameter that has a fixed set of them."""
-    return {
-        **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS,
-        "blocks": BLOCKS, "halve": (False, True), "wide_inputs": (False, True),
-        "array_sparsity": (OF_WEIGHTS, *SPARSITIES),
-        WEIGHT_DEPTH: _powers_of_two(*DEPTH_RANGES[WEIGHT_DEPTH]),
-        ACCUMULATOR: (0, *range(RANGES[ACCUMULATOR][0], RANGES[ACCUMULATOR][1] + 1)),
-    }  # fmt: skip
-
-
-def _powers_of_two(low: int, high: int) -> tuple[int, ...]:
-    return tuple(1 << bit for bit in range(high.bit_length()) if low <= 1 << bit <= high)
-
-
-def _check(name: str, value: object) -> None:
-    words = _words()
-    if name in words:
-        if value not in words[name]:
-            allowed = ", ".join(str(word) for word in words[name])
-            raise ValueError(f"{name} must be of {allowed}, not {value!r}")
-        return
-    low, high = _limits()[name]
-    if not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be {low}..{high}, not {value}")
-    if name == "kernels" and value % 2 == 0:
-        raise ValueError(f"kernels must be odd, not {value}")
 
 
 def shipped_name(shape: tuple[int, int, int]) -> str:

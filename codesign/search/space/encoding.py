@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.space import accumulators, tables, topology
-from codesign.search.space.declaration import ACCUMULATOR
+from codesign.search.space.choices import ACCUMULATOR
 from codesign.search.space.genome import Ints
 from codesign.search.space.stages import StageGenes
 from models.graph.network import NetworkGraph

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.space import graphs
-from codesign.search.space.declaration import DENSE, NpuChoices
+from codesign.search.space.choices import DENSE
+from codesign.search.space.declaration import NpuChoices
 from codesign.search.space.parameters import (
     Choice,
     Combination,

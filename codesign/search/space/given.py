@@ -12,7 +12,8 @@ import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.results import UserError
-from codesign.search.space.declaration import ACCUMULATOR, DENSE, BitChoices, NpuChoices
+from codesign.search.space.choices import ACCUMULATOR, DENSE
+from codesign.search.space.declaration import BitChoices, NpuChoices
 from codesign.search.space.genome import Genome, Ints, bits_label
 from codesign.search.space.parameters import Choice, Parameter
 from models.graph.channels import Channel, channel_map, without
@@ -161,9 +162,7 @@ class NetworkSpace(Genome):
 
     def declared(self) -> dict[str, Any]:
         """Return the network's hash and what is chosen from as JSON values."""
-        npu = dataclasses.asdict(self.npu)
-        del npu[ACCUMULATOR]  # which is no choice here
-        choices = {"bits": dataclasses.asdict(self.bits), "npu": npu}
+        choices = {"bits": dataclasses.asdict(self.bits), "npu": self.npu.declared()}
         return {WEIGHTS_SHA256: self.weights_sha256, CHANNELS: self._kept, **choices}
 
     # Decoding --------------------------------------------------------------------------------

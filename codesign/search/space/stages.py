@@ -11,8 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from codesign.search.space.blocks import EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
-from codesign.search.space.declaration import ACCUMULATOR, DENSE, NpuChoices, SpaceDeclaration
+from codesign.search.space.choices import (
+    ACCUMULATOR,
+    DENSE,
+    EXPANSIONS,
+    GHOST,
+    PLAIN,
+    PROJECTION,
+    STACK,
+)
+from codesign.search.space.declaration import NpuChoices, SpaceDeclaration
 from codesign.search.space.genome import Genome, Ints, bits_label
 from codesign.search.space.parameters import Choice, Combination, Parameter, Requirement
 from codesign.search.strategies import Repeated
@@ -198,10 +206,7 @@ class StageGenes(Genome):
 
     def declared(self) -> dict[str, Any]:
         """Return the declaration as JSON values, those of releases before where none is later."""
-        found = dataclasses.asdict(self.declaration)
-        if self.npu.accumulator_bits == NpuChoices.accumulator_bits:
-            del found["npu"][ACCUMULATOR]
-        return found
+        return {**dataclasses.asdict(self.declaration), "npu": self.npu.declared()}
 
     def label(self, params: Mapping[str, Choice]) -> str:
         """Return stages with their channels, a hidden layer and the range of bits."""

@@ -13,10 +13,9 @@ import numpy as np
 from codesign.cost.cycles.compiled import int64_fields, scratch
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.parts import in_parts
-from codesign.search.space.blocks import BLOCKS, EXPANSIONS, PLAIN, RESIDUALS, STACK
 from codesign.search.space.chain_layers import ChainTask
 from codesign.search.space.chains import CONV, NETWORK, STAGE, write
-from codesign.search.space.declaration import POOLINGS
+from codesign.search.space.choices import BLOCKS, EXPANSIONS, PLAIN, POOLINGS, RESIDUALS, STACK
 from codesign.search.space.genome import Ints
 from codesign.search.space.stages import StageGenes
 from models.integer.assemble import LOGIT_BITS

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from codesign.search.space.blocks import CHEAP_KERNEL, EXPANSIONS, GHOST, PLAIN, PROJECTION, STACK
-from codesign.search.space.declaration import DENSE, STEM, STRIDE
+from codesign.search.space.choices import (
+    CHEAP_KERNEL,
+    DENSE,
+    EXPANSIONS,
+    GHOST,
+    PLAIN,
+    PROJECTION,
+    STACK,
+    STEM,
+    STRIDE,
+)
 from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.parameters import Choice
 from codesign.search.space.stages import StageGenes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from codesign.search.space.blocks import BLOCKS, EXPANSIONS, GHOST, PLAIN, STACK
-from codesign.search.space.declaration import POOLINGS, SpaceDeclaration, load_declaration
+from codesign.search.space.choices import BLOCKS, EXPANSIONS, GHOST, PLAIN, POOLINGS, STACK
+from codesign.search.space.declaration import SpaceDeclaration, load_declaration
 
 
 def every_block() -> SpaceDeclaration:

@@ -13,9 +13,10 @@ import pytest
 from codesign.compiler import minimal_depths, plan, worst_accumulator_bits
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.results import Budget, InfeasibleError
-from codesign.search.engine import Problem
+from codesign.search.engine import Problem, with_all_npus
 from codesign.search.space import accumulators
 from codesign.search.space import candidates as candidates_of
+from codesign.search.space.choices import PORT, WEIGHT_DEPTH
 from codesign.search.space.declaration import SpaceDeclaration, load_declaration
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.genome import network_key
@@ -295,3 +296,29 @@ def test_images_back_to_back_follow_as_the_compiler_plans(
     # Placement may find gaps that the bound on activation memory does not see.
     assert alike >= 0.9 * len(fitting)
     assert streams[fitting].mean() >= 0.1
+
+
+def test_a_depth_of_weight_memory_is_chosen_beside_a_port_alone() -> None:
+    declaration = with_memory_port((256, 1024))
+    few = {"pixels": (2,), "lanes": (8,), "column_words": (1, 4), "wide_inputs": (False,)}
+    npu = dataclasses.replace(
+        declaration.npu, **few, post_units=(2,), weight_digit_bits=(2,), multiplier=("lut",)
+    )
+    space = SearchSpace(dataclasses.replace(declaration, npu=npu), (3, 32, 32), 10)
+    problem = Problem(space, synthetic.model(), Budget(luts=30_000))
+    every = with_all_npus(problem, space.canonical(space.sizes[None] - 1)[0])
+    npus, chosen = every.estimate.npu, every.candidates
+    assert len(chosen) == len(np.unique(chosen, axis=0)) == 2 * (1 + 3 * 2)
+    ports, depths = (space.integers(chosen, name) for name in (PORT, WEIGHT_DEPTH))
+    assert (npus.memory_port_bits == ports).all()
+    fetches = npus.weight_depth < npus.weight_depth[ports == 0].min()
+    assert fetches.any()
+    assert (ports[fetches] > 0).all()
+    brams, cycles = every.estimate.area.brams, every.estimate.cycles
+    assert brams[fetches].max() < brams[ports == 0].min()
+    assert cycles[fetches].min() > cycles[ports == 0].min(), "each FETCH is an instruction"
+    deep, shallow = depths == 1024, (ports > 0) & (depths == 256)
+    assert (npus.weight_depth[deep] >= npus.weight_depth[shallow]).all()
+    plain = SearchSpace(load_declaration("images"), (3, 32, 32), 10).declared()["npu"]
+    assert not {PORT, WEIGHT_DEPTH} & set(plain), "searches of before go on"
+    assert {PORT, WEIGHT_DEPTH} <= set(space.declared()["npu"])

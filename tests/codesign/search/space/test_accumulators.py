@@ -18,8 +18,8 @@ from codesign.results import UserError
 from codesign.search.accuracy.features import FEATURES, capacity, network_features
 from codesign.search.space import accumulators
 from codesign.search.space.candidates import npu_table
+from codesign.search.space.choices import ACCUMULATOR
 from codesign.search.space.declaration import (
-    ACCUMULATOR,
     BitChoices,
     NetworkChoices,
     NpuChoices,
