@@ -118,8 +118,8 @@ class Picker:
     def pick(self, pool: Evaluated, count: int, chances: Chances | None = None) -> list[int]:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks, each on one NPU.
 
-        They are those of the largest expected gain (``acquisition.choose``) in hypervolume, or in
-        accuracy alone where a floor of the rate is given, beyond which rates count less, or with
+        They are those of the largest expected gain (``acquisition.choose``) in accuracy alone where
+        a floor of the rate is given, beyond which rates count less, else in hypervolume, or with
         ``chances`` in the merit of the design that will be chosen, of the networks on the front of
         what accuracy may be, each kind's (Genome.kinds) by itself: its mean, and one standard
         deviation more. Before any is trained, each kind has its turn. Of all NPUs within the
@@ -142,7 +142,7 @@ class Picker:
         worth: Gains = functools.partial(expected_gains, reference=reference)
         if self._fast_enough:
             worth = accuracy_gains
-        if chances is not None:
+        elif chances is not None:
             worth = functools.partial(choice_gains, chances=chances)
         gains = worth(known, merits[fresh], odds[fresh], deviation[fresh])
         order = np.argsort(-gains, kind="stable")

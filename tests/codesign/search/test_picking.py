@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.results import Budget
@@ -83,6 +84,18 @@ def test_at_a_floor_all_picks_are_of_the_most_accurate() -> None:
     assert odds[:4].sum() > front[:4].sum()
     assert odds.tolist() == picked(FLOOR, "accuracy")[0].tolist()
     assert picked(None)[0].tolist() == picked(None, "knee")[0].tolist()  # of the whole front
+
+
+def test_at_a_floor_the_last_round_is_for_accuracy_too() -> None:
+    problem = Problem(of_two_stages(), synthetic.model(), Budget(luts=12_000, min_throughput=FLOOR))
+    inner = InnerSearch(problem, "evolution", 0)
+    picker = Picker(inner, _Capacity(), prefer="throughput", one_bits=False)
+    pool = inner.run(picker.score, 2000)
+    known = pool.candidates[picker.pick(pool, 4)]
+    accuracies = expit(picker.score(problem.space.layers(known)))
+    picker.learn(list(known), accuracies, np.ones(4))
+    every = picker.pick(pool, 4, lambda shares: np.ones(len(shares)))  # all count as equal
+    assert every == picker.pick(pool, 4)
 
 
 def test_without_a_floor_there_is_no_room_below(monkeypatch: pytest.MonkeyPatch) -> None:
