@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from models.errors import ModelError
-from models.importing.mapping.stages import Stage
+from models.importing.mapping.stages import Stage, Window
 from models.importing.readers.foreign import Grid
 
 
@@ -25,14 +25,22 @@ def fused(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
             if alone and before.op not in kinds and before.thresholds is None:
                 yield before.name, stage.name
             continue
-        overlaps = any(
-            count > 1 and stride < size
-            for count, stride, size in zip(
-                stage.shape[1:], stage.window.stride, stage.window.kernel, strict=True
-            )
-        )
-        if alone and not overlaps and before.op not in ("input", "concat", "max_pool"):
+        joins = before.op not in ("input", "concat", "max_pool")
+        if alone and joins and _tiles(stage, stage.window, before):
             yield before.name, stage.name
+
+
+def _tiles(pool: Stage, window: Window, before: Stage) -> bool:
+    """Return True if no two windows share a place, and none reaches beyond the map before.
+
+    A layer that pools computes its results place by place, beyond the map as well.
+    """
+    return all(
+        (count == 1 or stride >= size) and (count - 1) * stride + size <= side
+        for count, stride, size, side in zip(
+            pool.shape[1:], window.stride, window.kernel, before.shape[1:], strict=True
+        )
+    )
 
 
 def zero_points(stage: Stage, grid: Grid) -> list[int]:

@@ -18,8 +18,12 @@ from models.importing.readers.table import Row, Table
 ORDERED = ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "HardSigmoid", "LpNormalization")
 """Operators after which the largest output is the largest."""
 OPERATORS = (*ORDERED, "ArgMax", "TopK")
-_BETWEEN = (*MOVES, *SAME, "Quantise", "Dequantise")
-_LENGTHS = ("ReduceL2", "ReduceL1", "Clip", "Max", "Add", "Expand", "Shape", *_BETWEEN)
+_BETWEEN = (
+    "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", *SAME, "Quantise", "Dequantise",
+)  # fmt: skip
+"""Operators that may stand behind and between them: all outputs stay, none changes its place among
+the classes."""
+_LENGTHS = ("ReduceL2", "ReduceL1", "Clip", "Max", "Add", "Expand", "Shape", *MOVES, *_BETWEEN)
 """Operators between a vector and its length, by which the host divides."""
 MOST_OUTPUTS = 64
 """Most outputs of a network."""
@@ -88,7 +92,8 @@ def _tail(graph: ForeignGraph, makers: Mapping[str, Node], output: str) -> Tail:
         seen.add(name)
         node = makers[name]
         length = _length(graph, makers, node)
-        if not node.inputs or (node.op not in (*OPERATORS, *_BETWEEN) and length is None):
+        left = node.op in (*OPERATORS, *_BETWEEN) and node.attributes.get("largest", 1)
+        if not node.inputs or not (left or length is not None):
             break
         chain += [node, *(length or ())]
         name = node.inputs[0]

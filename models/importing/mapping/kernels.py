@@ -120,6 +120,8 @@ def add_bias(
         return
     order = np.arange(stage.shape[0]) if order is None else order
     count = (int(order.max()) + 1,)
+    if math.prod(found.values.shape[:-1]) > 1:
+        raise RefusalError(f"a bias of {found.values.shape}, not one for each channel", "bias")
     try:
         values = np.broadcast_to(found.values.ravel(), count)[order] * factor
     except ValueError:
@@ -127,7 +129,8 @@ def add_bias(
     if not np.isfinite(values).all():
         raise RefusalError("the bias is not finite (NaN or infinity)", "bias")
     stage.bias = values.astype(np.float64)
-    if found.codes is not None and found.scale is not None and factor == 1.0:
+    plain = factor == 1.0 and bool((stage.gain == 1.0).all())  # codes are those before the gain
+    if found.codes is not None and found.scale is not None and plain:
         codes = np.broadcast_to(found.codes.ravel(), count)[order]
         scale: Reals = np.broadcast_to(np.ravel(found.scale), count)[order]
         stage.bias_codes = (codes, scale)

@@ -14,14 +14,17 @@ from models.importing.readers.table import RefusalError
 
 _KEEPS = (
     "Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split",
-    "Gather", "MaxPool", "GlobalMaxPool", "Concat",
+    "Gather", "MaxPool", "GlobalMaxPool", "Concat", "DepthToSpace", "SpaceToDepth",
 )  # fmt: skip
-"""Operators that give the codes of what they would give of the values."""
+"""Operators that give the codes of what they would give of the values; Resize to the nearest, too.
+"""
 _COMPUTES = (
     "Conv", "Gemm", "MatMul", "AveragePool", "GlobalAveragePool", "ReduceMean", "Add", "Sub", "Mul",
-    "Div", "Sum", "Relu", "Clip", "BatchNormalization", "Pad", "QuantizeLinear",
+    "Div", "Sum", "Relu", "Clip", "BatchNormalization", "Pad", "QuantizeLinear", "Resize",
+    "Upsample",
 )  # fmt: skip
 """Operators of which the neutral graph knows what they compute of real values alone."""
+_NEAREST = (None, "nearest", b"nearest")
 
 
 def check(reading: Reading, node: Node) -> None:
@@ -34,7 +37,8 @@ def check(reading: Reading, node: Node) -> None:
     if not whole:
         return
     kind = reading.types[whole[0]]
-    if node.op in _KEEPS:
+    nearest = node.op in ("Resize", "Upsample") and node.attributes.get("mode") in _NEAREST
+    if node.op in _KEEPS or nearest:
         for name in node.outputs:
             reading.types[name] = kind
             if whole[0] in reading.roundings:

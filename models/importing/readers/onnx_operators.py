@@ -57,8 +57,10 @@ def _quantize(reading: Reading, node: Node) -> list[Node]:
 def _dequantize(reading: Reading, node: Node) -> list[Node]:
     if node.attributes.get("block_size", 0):
         raise RefusalError("scales of blocks", "block_size", "a scale for each channel")
-    kind = reading.types.get(node.inputs[0], "int8")
-    rounding = reading.rounding(node, 1, kind, node.attributes.get("axis", 1))
+    kind = reading.types.get(node.inputs[0])
+    if kind is None and reading.values(node, 2, "zero_point") is None:
+        raise RefusalError("has codes of an unknown type", "zero_point", "a zero point of 0")
+    rounding = reading.rounding(node, 1, kind or "int8", node.attributes.get("axis", 1))
     before = reading.roundings.get(node.inputs[0])
     if before is not None and onnx_codes.same_numbers(before, rounding):
         rounding = before  # perhaps of fewer codes
@@ -115,10 +117,12 @@ def _on_codes(op: str, inputs: tuple[int, ...], output: int, bias: int = -1) -> 
     """Return the reader of an operator on codes that computes ``op`` on real values.
 
     inputs: positions of its inputs, each followed by scale and zero point; output: that of the
-    output's scale; bias: that of the bias, in units of the product of both scales.
+    output's scale; bias: that of the bias, in units of the product of both scales (and alpha).
     """
 
     def read(reading: Reading, node: Node) -> list[Node]:
+        if node.attributes.get("channels_last", 0):
+            raise RefusalError("reads maps with channels last", "channels_last", "channels first")
         axes = [None, 0 if op == "Conv" else -1 if not node.attributes.get("transB") else 0]
         reals = [
             _real(reading, node, position, axes[min(i, 1)]) for i, position in enumerate(inputs)
@@ -126,7 +130,8 @@ def _on_codes(op: str, inputs: tuple[int, ...], output: int, bias: int = -1) -> 
         names = [real.outputs[0] for real in reals]
         if 0 <= bias < len(node.inputs) and node.inputs[bias]:
             scales = [reals[i].attributes["grid"].scale.ravel() for i in (0, 1)]
-            unit = Rounding(scales[0] * scales[1], np.zeros(1), 32, True, axis=0)
+            scales.append(np.float64(node.attributes.get("alpha", 1.0)))  # of QGemm
+            unit = Rounding(math.prod(scales), np.zeros(1), 32, True, axis=0)
             made = (f"{node.name}#bias",)
             reals.append(Node(node.name, "Dequantise", (node.inputs[bias],), made, {"grid": unit}))
             names.append(made[0])
@@ -141,12 +146,6 @@ def _on_codes(op: str, inputs: tuple[int, ...], output: int, bias: int = -1) -> 
         ]
 
     return read
-
-
-def _global_pool(reading: Reading, node: Node) -> list[Node]:
-    if node.attributes.get("channels_last", 0):
-        raise RefusalError("pools with channels last", "channels_last", "channels first")
-    return _on_codes("GlobalAveragePool", (0,), 3)(reading, node)
 
 
 def _concat(reading: Reading, node: Node) -> list[Node]:
@@ -177,7 +176,7 @@ READERS: dict[str, Reader] = {
     "QGemm": _on_codes("Gemm", (0, 3), 7, bias=6),
     "QLinearAdd": _on_codes("Add", (0, 3), 6),
     "QLinearAveragePool": _on_codes("AveragePool", (0,), 3),
-    "QLinearGlobalAveragePool": _global_pool,
+    "QLinearGlobalAveragePool": _on_codes("GlobalAveragePool", (0,), 3),
     "QLinearSoftmax": _on_codes("Softmax", (0,), 3),
     "QLinearSigmoid": _on_codes("Sigmoid", (0,), 3),
     "QLinearConcat": _concat,

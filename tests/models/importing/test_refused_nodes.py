@@ -145,3 +145,74 @@ def test_products_of_one_map_are_not_subtracted(tmp_path: Path) -> None:
     q.rounded("s", 0.1, 4)
     path = write(tmp_path / "m.onnx", model(q.nodes, q.constants, out="s_d"))
     assert "adds maps that are not rounded" in str(refusals(path))
+
+
+@pytest.mark.parametrize("operator", ["QLinearConv", "QLinearAveragePool"])
+def test_codes_with_channels_last_are_refused(operator: str, tmp_path: Path) -> None:
+    constants = {
+        "s": np.float32(0.1), "z": np.uint8(7), "w": np.ones((4, 4, 3, 3), np.int8),
+        "ws": np.float32(0.1), "wz": np.int8(0),
+    }  # fmt: skip
+    weights = ["w", "ws", "wz"] if operator == "QLinearConv" else []
+    how = {} if weights else {"kernel_shape": [2, 2]}
+    inputs = ["q", "s", "z", *weights, "s", "z"]
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"], "q"),
+        node(operator, inputs, ["y"], "last", domain="com.microsoft", channels_last=1, **how),
+    ]
+    made = model(nodes, constants, shape=(1, 4, 4, 4))
+    assert "last (" + operator + ", attribute channels_last)" in str(
+        refusals(write(tmp_path / "m.onnx", made))
+    )
+
+
+def test_a_bias_of_rows_is_refused(tmp_path: Path) -> None:
+    """Of as many rows as columns, so that its size says nothing."""
+    constants = {
+        "rows": np.array([4, 8]), "b": np.ones((8, 4), np.float32),
+        "c": np.ones((4, 1), np.float32),
+    }  # fmt: skip
+    nodes = [
+        node("Transpose", ["x"], ["t"], "t", perm=[0, 2, 1]),
+        node("Reshape", ["t", "rows"], ["r"], "r"),
+        node("Gemm", ["r", "b", "c"], ["y"], "g"),
+    ]
+    made = model(nodes, constants, shape=(1, 8, 4))
+    assert "g (Gemm, attribute bias): a bias of (4, 1)" in str(
+        refusals(write(tmp_path / "m.onnx", made))
+    )
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        node("Gather", ["p", "turned"], ["y"], "move", axis=1),
+        node("Slice", ["p", "one", "four", "one"], ["y"], "move"),
+        node("TopK", ["p", "one"], ["y", "place"], "move", largest=0),
+    ],
+)
+def test_the_host_does_not_change_which_output_is_the_class(behind: Any, tmp_path: Path) -> None:
+    constants = {
+        "w": np.ones((4, 192), np.float32), "turned": np.array([3, 2, 1, 0]),
+        "one": np.array([1]), "four": np.array([4]),
+    }  # fmt: skip
+    nodes = [
+        node("Flatten", ["x"], ["f"], "f"),
+        node("Gemm", ["f", "w"], ["g"], "g", transB=1),
+        node("Softmax", ["g"], ["p"], "soft"),
+        behind,
+    ]
+    found = refusals(write(tmp_path / "m.onnx", model(nodes, constants)))
+    assert found[0].startswith("soft (Softmax): is no operator that can be mapped")
+
+
+def test_codes_between_which_is_computed_are_refused(tmp_path: Path) -> None:
+    constants = {"s": np.float32(0.1), "twice": np.array([1, 1, 2, 2], np.float32)}
+    nodes = [
+        node("Resize", ["x", "", "twice"], ["r"], "r", mode="linear"),
+        node("DequantizeLinear", ["r", "s"], ["y"], "y"),
+    ]
+    made = model(nodes, constants, kind=TensorProto.UINT8)
+    assert "r (Resize): computes on integers (uint8)" in str(
+        refusals(write(tmp_path / "m.onnx", made))
+    )
