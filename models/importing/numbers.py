@@ -20,6 +20,9 @@ SCALE_BITS = 16
 """Bits of the requantisation multipliers of imported networks."""
 ADD_ERROR = 1 / 512
 """Largest error of a sum of two maps by its weights, in steps of the result, where bits allow."""
+COPY_CODES, COPY_ERROR = 64, 1 / 16
+"""Largest weight of a layer that scales channels alone, and error of its bias from which on the
+weight is larger than 1, in steps of the result."""
 _SAME_THRESHOLD = 2.0**-22
 """Share of its numbers that a threshold may lie above an integer by, as float32 rounds them."""
 _SAME_BIAS = 1e-5
@@ -48,7 +51,7 @@ def numbers_of(stage: Stage, scales: Sequence[float], out_scale: float | None) -
     if stage.op == "add":
         weights, bits, base = _sum_weights(stage, scales, out_scale or max(scales))
     else:
-        (kernel,) = stage.kernels or (ones(stage.shape[0]),)
+        (kernel,) = stage.kernels or (_copies(stage, scales[0], out_scale),)
         if kernel.codes is None or kernel.scale is None:
             raise ModelError(
                 f"layer {stage.name} ({stage.op}): its weights are not quantised; quantise the "
@@ -141,10 +144,25 @@ def rounding_as(
     return dataclasses.replace(numbers, bias=biases), exact
 
 
-def ones(channels: int) -> Kernel:
-    """Return the kernel of a copy: 1 for each channel."""
-    codes = np.ones((channels, 1, 1, 1), np.int64)
-    return Kernel(codes.astype(np.float64), codes, np.ones(channels))
+def ones(channels: int, code: int = 1) -> Kernel:
+    """Return the kernel of a copy: 1 for each channel, as so many units."""
+    codes = np.full((channels, 1, 1, 1), code, np.int64)
+    return Kernel(np.ones(codes.shape), codes, np.full(channels, 1 / code))
+
+
+def _copies(stage: Stage, scale: float, out_scale: float | None) -> Kernel:
+    """Return the kernel of a stage without weights of its own, whose bias is in its units.
+
+    They are as fine as the bias needs, up to a COPY_CODES-th of the input's codes (of ``scale``).
+    """
+    code = 1
+    while out_scale is not None and stage.thresholds is None and code < COPY_CODES:
+        unit = np.where(stage.gain == 0, 1.0, scale * np.abs(stage.gain) / code)
+        lacks = np.abs(stage.bias - np.rint(stage.bias / unit) * unit)
+        if (np.where(stage.gain == 0, 0.0, lacks) <= COPY_ERROR * out_scale).all():
+            break
+        code *= 2
+    return ones(stage.shape[0], code)
 
 
 def weight_bits(codes: Ints, *, may_be_binary: bool) -> int:

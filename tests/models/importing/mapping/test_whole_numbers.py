@@ -96,3 +96,33 @@ def test_codes_that_are_moved_keep_their_type(
     rng = np.random.default_rng(1)
     values = [rng.integers(0, 256, shape).astype(np.uint8) for _ in range(3)]
     assert np.abs(steps(tmp_path / "m.onnx", made, values)).max() <= 1
+
+
+@pytest.mark.parametrize("out", [0.02, 0.01, 0.3])
+@pytest.mark.parametrize("before", [[], [("Mul", 3.0)], [("Mul", -0.7)]])
+def test_what_is_added_to_codes_alone_is_not_rounded_to_them(
+    before: list[tuple[str, float]], out: float, tmp_path: Path
+) -> None:
+    """A layer of its own, whose input has codes of .1."""
+    q, name = Qdq(), "a"
+    last = q.rounded("x", 0.1)
+    for operator, value in [*before, ("Add", 0.049)]:
+        q.constants[f"k{operator}"] = np.float32(value)
+        q.nodes.append(node(operator, [last, f"k{operator}"], [f"{name}{operator}"], operator))
+        last = f"{name}{operator}"
+    q.rounded(last, out)
+    made = model(q.nodes, q.constants, out=f"{last}_d")
+    assert np.abs(steps(tmp_path / "m.onnx", made, drawn((1, 3, 8, 8)))).max() <= 1
+
+
+def test_a_batch_norm_behind_codes_is_within_a_step(tmp_path: Path) -> None:
+    q, rng = Qdq(), np.random.default_rng(3)
+    x = q.rounded("x", 0.1)
+    for part in ("scale", "b", "mean"):
+        q.constants[part] = rng.normal(0, 1, 3).astype(np.float32)
+    q.constants["var"] = rng.uniform(0.5, 2, 3).astype(np.float32)
+    inputs = [x, "scale", "b", "mean", "var"]
+    q.nodes.append(node("BatchNormalization", inputs, ["n"], "n"))
+    q.rounded("n", 0.02)
+    made = model(q.nodes, q.constants, out="n_d")
+    assert np.abs(steps(tmp_path / "m.onnx", made, drawn((1, 3, 8, 8)))).max() <= 1
