@@ -1,6 +1,6 @@
 """What forms of zero weights cost a float network that is not trained on: N:M patterns and boxes.
 
-``python -m benchmarks.pruning_forms NETWORK DATA [--images N]``
+``python -m benchmarks.importing.pruning_forms NETWORK DATA [--images N]``
 
 NETWORK: a folder that ``codesign import`` wrote; DATA: pictures with a test part. Each convolution
 of several kernel positions, but that of the image, loses weights of least magnitude in turn, all
@@ -102,7 +102,7 @@ def costs(
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pruning_forms")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.importing.pruning_forms")
     parser.add_argument("network", type=Path, help="folder that codesign import wrote")
     parser.add_argument("data", help="zip or folder of pictures")
     parser.add_argument("--images", type=int, default=1000, help="test images, drawn at random")

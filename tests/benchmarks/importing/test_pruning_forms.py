@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import pruning_forms
-from benchmarks.pruning_forms import forms, n_of_m
+from benchmarks.importing import pruning_forms
+from benchmarks.importing.pruning_forms import forms, n_of_m
 
 WEIGHTS = np.random.default_rng(0).normal(size=(20, 18, 3, 3))
 
