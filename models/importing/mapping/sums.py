@@ -43,6 +43,8 @@ def linear(walk: Walk, node: Node) -> Row:
         )
     more = constant.values.ndim - max(value.index.ndim, 2) if constant else 0
     rows = (*[1] * more, *value.index.shape[:-1])
+    if node.op == "Gemm":  # its output is a matrix always
+        rows = rows or (1,)
     if value.index.size != weights.values.shape[1]:
         return _each_place(walk, node, value, weights, rows)
     index = walk.index(value).ravel()

@@ -13,8 +13,10 @@ runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime")
 
 from models.importing import imports  # noqa: E402
 from models.integer import reference  # noqa: E402
+from tests.models.importing import evaluator  # noqa: E402
 from tests.models.importing.mapping.test_random_graphs import outcome  # noqa: E402
 from tests.models.importing.onnx_models import Qdq, model, node, write  # noqa: E402
+from tests.models.importing.reading import walked  # noqa: E402
 
 
 def normal(*shape: int) -> Any:
@@ -98,6 +100,18 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any], list[Any]]] = {
 def test_axes_are_those_of_the_file(name: str) -> None:
     shape, constants, nodes = CASES[name]
     assert outcome(model(nodes, constants, shape), 3) == "right"
+
+
+def test_gemm_makes_a_matrix_of_a_squeezed_row(tmp_path: Path) -> None:
+    """The batch's size is not in the file, so that runtimes read one with a Gemm of 1 axis."""
+    nodes = [node("Squeeze", ["x"], ["s"]), node("Gemm", ["s", "w"], ["y"])]
+    made = model(nodes, {"w": normal(6, 4)}, shape=("n", 6))
+    x = normal(1, 6)
+    (theirs,) = runtime.InferenceSession(made.SerializeToString()).run(None, {"x": x})
+    walk, output = walked(write(tmp_path / "m.onnx", made))
+    ours = evaluator.run(walk, x, output)
+    assert ours.shape == theirs.shape
+    assert np.allclose(ours, theirs, atol=1e-5)
 
 
 def test_axes_of_rounded_sequences_are_those_of_the_file(tmp_path: Path) -> None:
