@@ -137,7 +137,7 @@ def activation(walk: Walk, node: Node) -> Row:
 
 def gated(walk: Walk, node: Node) -> Row:
     """Map the product of two maps; that of a map and its sigmoid is SiLU."""
-    values = [walk.value(node, position) for position in (0, 1)]
+    values = sums.operands(walk, node)
     for gate, value in (values, values[::-1]):
         stage = walk.stages[gate.stage]
         alone = walk.readers[node.inputs[values.index(gate)]] == 1
@@ -223,7 +223,7 @@ def _by_channel(walk: Walk, value: Value, gain: Any, offset: Any) -> tuple[Reals
 
 def _is_same(walk: Walk, node: Node) -> bool:
     """Return True if both inputs of a node are the same map."""
-    first, second = walk.value(node, 0), walk.value(node, 1)
+    first, second = sums.operands(walk, node)
     return first.stage == second.stage and np.array_equal(walk.index(first), walk.index(second))
 
 
@@ -232,7 +232,7 @@ def arithmetic(walk: Walk, node: Node) -> Row:
     constants = [position for position in (0, 1) if node.inputs[position] in walk.constants]
     if not constants:
         if node.op == "Add" and _is_same(walk, node):
-            value = walk.value(node)
+            value = sums.operands(walk, node)[0]
             return affine(walk, node, value, *_by_channel(walk, value, 2.0, 0.0))
         if node.op in ("Add", "Sub"):
             return sums.add(walk, node, 1.0 if node.op == "Add" else -1.0)
@@ -240,7 +240,7 @@ def arithmetic(walk: Walk, node: Node) -> Row:
             return gated(walk, node)
         raise RefusalError("divides by a computed map", "", "sums and products of maps")
     found = walk.constants[node.inputs[constants[0]]]
-    value, number = walk.value(node, 1 - constants[0]), found.values.astype(np.float64)
+    (value,), number = sums.operands(walk, node), found.values.astype(np.float64)
     if node.op == "Div" and constants[0] == 0:
         raise RefusalError("divides by a computed map")
     with np.errstate(all="ignore"):

@@ -60,7 +60,7 @@ def conv(walk: Walk, node: Node) -> Row:
         walk.name(node), "conv2d", (stage.name,), (out, *places), (weights,), groups, stride, pads
     )
     kernels.add_bias(walk, node, made, 2)
-    walk.put(node, as_read(walk.add(made), walk.index(walk.value(node)).ndim))
+    walk.put(node, as_read(walk.add(made), value.index.ndim))
     return mapped(node, made)
 
 
@@ -227,7 +227,7 @@ def _finish(
         walk, walk.name(node), value, picks, weights, groups, axes
     )
     kernels.add_bias(walk, node, made, 2, order=order)
-    walk.put(node, as_read(found, walk.index(value).ndim))
+    walk.put(node, as_read(found, value.index.ndim))
     return mapped(node, made)
 
 

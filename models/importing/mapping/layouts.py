@@ -115,11 +115,9 @@ def flattened(array: Any, axis: int) -> Any:
 
 
 def squeezed(array: Any, axes: Sequence[int] | None) -> Any:
-    """Return ``array`` without axes of length 1: those given, or all but the first."""
-    if axes is None:
-        axes = [i for i, side in enumerate(array.shape) if side == 1 and i]
+    """Return ``array`` without axes of length 1: those given, or all, that of the batch, too."""
     try:
-        return np.squeeze(array, tuple(int(axis) for axis in axes))
+        return np.squeeze(array, None if axes is None else tuple(int(axis) for axis in axes))
     except ValueError as error:
         raise RefusalError(str(error), "axes") from None
 

@@ -42,7 +42,7 @@ def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
                 raise RefusalError(f"perm {list(perm)} of {array.ndim} axes", "perm")
             return [array.transpose(perm)]
         case "Squeeze":
-            return [layouts.squeezed(array, walk.numbers(node, 1, "axes"))]
+            return [layouts.squeezed(array, walk.numbers(node, 1, "axes") or None)]
         case "Unsqueeze":
             return [layouts.unsqueezed(array, walk.numbers(node, 1, "axes") or [])]
         case "Slice":
@@ -96,7 +96,8 @@ def resized_sides(walk: Walk, node: Node, shape: tuple[int, ...]) -> list[tuple[
         raise RefusalError("keeps the aspect ratio", "keep_aspect_ratio_policy", "stretch")
     found = []
     for axis, scale, side in zip(axes, scales, sides, strict=True):
-        made = int(side) or int(shape[axis] * scale)
+        # In single precision, as runtimes do: 10 places times 0.7 are 7, not 6.
+        made = int(side) or int(np.float32(shape[axis]) * np.float32(scale))
         scale = scale or made / shape[axis]
         if scale != 1:
             found.append((axis, made, scale))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping import borders, layouts, sums
+from models.importing.mapping import borders, layouts, moves, sums
 from models.importing.mapping.stages import Kernel, Stage, Window
 from models.importing.mapping.sums import as_read, mapped, output_places, pair, sum4
 from models.importing.mapping.walk import Value, Walk
@@ -19,6 +19,8 @@ NO_PADS = (0, 0, 0, 0)
 
 def average_pool(walk: Walk, node: Node) -> Row:
     """Map an average pooling of windows, of whole maps, or over given axes."""
+    if _is_of_nothing(walk, node):
+        return moves.same(walk, node)
     value = walk.value(node)
     if node.op == "AveragePool":
         whole, own = bool(node.attributes.get("count_include_pad", 0)), node.attributes
@@ -79,6 +81,12 @@ def _counted(
     return int(counts[0])
 
 
+def _is_of_nothing(walk: Walk, node: Node) -> bool:
+    """Return True for a reduction over no axes at all: ONNX can let that leave values alone."""
+    alone = bool(node.attributes.get("noop_with_empty_axes", 0))
+    return alone and not walk.numbers(node, 1, "axes")
+
+
 def _whole(walk: Walk, node: Node, value: Value) -> tuple[tuple[int, int], Ints]:
     """Return the window of a pooling over axes, and the layout of its output.
 
@@ -108,6 +116,8 @@ def _whole(walk: Walk, node: Node, value: Value) -> tuple[tuple[int, int], Ints]
 
 def max_pool(walk: Walk, node: Node) -> Row:
     """Map a maximum pooling of windows, of whole maps, or over given axes."""
+    if _is_of_nothing(walk, node):
+        return moves.same(walk, node)
     value, output = walk.value(node), None
     if node.op == "MaxPool":
         value = walk.straight(value, walk.name(node))

@@ -43,7 +43,7 @@ class Factor:
 
 def product(walk: Walk, node: Node) -> Row:
     """Map the product of two maps, or of a map and a number for each of its channels."""
-    first, second = walk.value(node, 0), walk.value(node, 1)
+    first, second = sums.operands(walk, node)
     name = walk.name(node)
     shapes = [walk.index(value).shape for value in (first, second)]
     if math.prod(shapes[0]) < math.prod(shapes[1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,17 +33,20 @@ def linear(walk: Walk, node: Node) -> Row:
     """Map Gemm, and MatMul of a vector with constant weights."""
     given = node.attributes
     value = walk.value(node)
-    weights = kernels.kernel_of(
-        kernels.matrix(walk.constant(node, 1, "B")), int(not given.get("transB", 0))
-    )
+    constant = walk.constant(node, 1, "B")
+    weights = kernels.kernel_of(kernels.matrix(constant), int(not given.get("transB", 0)))
     if weights.values.ndim != 2 or given.get("transA", 0):
         raise RefusalError("its weights must be a matrix, its input a row", "B")
     if value.index.ndim < 1 or value.index.shape[-1] != weights.values.shape[1]:
         raise RefusalError(
             f"weights {weights.values.shape} do not fit an input of {value.index.shape}", "B"
         )
+    more = constant.values.ndim - max(value.index.ndim, 2) if constant else 0
+    rows = (*[1] * more, *value.index.shape[:-1])
+    if node.op == "Gemm":  # its output is a matrix always
+        rows = rows or (1,)
     if value.index.size != weights.values.shape[1]:
-        return _each_place(walk, node, value, weights)
+        return _each_place(walk, node, value, weights, rows)
     index = walk.index(value).ravel()
     stage = walk.closed(value)
     if math.prod(stage.shape) * len(weights.values) > MOST_WEIGHTS:
@@ -57,14 +61,18 @@ def linear(walk: Walk, node: Node) -> Row:
     made = Stage(walk.name(node), "linear", (stage.name,), (out, 1, 1), (weights,))
     made.gain = made.gain * float(given.get("alpha", 1.0))
     kernels.add_bias(walk, node, made, 2, float(given.get("beta", 1.0)))
-    shape = (*value.index.shape[:-1], out)
-    walk.put(node, Value(made.name, layouts.positions(shape)))
+    walk.put(node, Value(made.name, layouts.positions((*rows, out))))
     walk.add(made)
     return mapped(node, made)
 
 
-def _each_place(walk: Walk, node: Node, value: Value, weights: Kernel) -> Row:
-    """Map a matrix product of each row of its input: a 1x1 convolution, if columns are channels."""
+def _each_place(
+    walk: Walk, node: Node, value: Value, weights: Kernel, shape: tuple[int, ...]
+) -> Row:
+    """Map a matrix product of each row of its input: a 1x1 convolution, if columns are channels.
+
+    shape: of its output, but for the columns.
+    """
     if value.stage == INPUT and value.index.ndim == 3:
         walk.fix_input(np.moveaxis(value.index, -1, 1))
     rows = walk.index(value).reshape(-1, weights.values.shape[1])
@@ -86,14 +94,14 @@ def _each_place(walk: Walk, node: Node, value: Value, weights: Kernel) -> Row:
     made.gain = made.gain * float(node.attributes.get("alpha", 1.0))
     kernels.add_bias(walk, node, made, 2, float(node.attributes.get("beta", 1.0)))
     index = np.arange(out) * size + places[:, None]
-    walk.put(node, Value(made.name, index.reshape(*value.index.shape[:-1], out)))
+    walk.put(node, Value(made.name, index.reshape(*shape, out)))
     walk.add(made)
     return mapped(node, made)
 
 
 def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     """Map the sum (or difference) of two maps."""
-    first, second = walk.value(node, 0), walk.value(node, 1)
+    first, second = operands(walk, node)
     name = walk.name(node)
     shapes = walk.index(first).shape, walk.index(second).shape
     if shapes[0] != shapes[1]:
@@ -161,12 +169,13 @@ def repeated(walk: Walk, value: Value, shape: tuple[int, ...], name: str) -> Val
     itself where ``shape`` asks for nothing of the kind.
     """
     index, stage = walk.index(value), walk.stages[value.stage]
-    if index.ndim != 4 or len(shape) != 4 or index.shape[:2] != shape[:2]:
+    if index.ndim not in (3, 4) or index.shape[:2] != shape[:2]:
         return value
     sides = [side if own == 1 else 1 for own, side in zip(index.shape[2:], shape[2:], strict=True)]
-    if sides == [1, 1] or layouts.channels(index, stage.shape) is None:
+    if math.prod(sides) == 1 or layouts.channels(index, stage.shape) is None:
         return value
-    return spread(walk, walk.straight(value, name), (sides[0], sides[1]), name)
+    rows, cols = (1, *sides)[-2:]  # a sequence has no rows
+    return as_read(spread(walk, walk.straight(value, name), (rows, cols), name), index.ndim)
 
 
 def spread(
@@ -224,6 +233,21 @@ def concat(walk: Walk, node: Node) -> Row:
 
 
 # Helpers -------------------------------------------------------------------------------------
+
+
+def operands(walk: Walk, node: Node) -> list[Value]:
+    """Return the inputs of a node that are no constants, with as many axes as any input has.
+
+    Axes that others have in front are of length 1: so tensors are broadcast.
+    """
+    known = [walk.constants[name].values for name in node.inputs if name in walk.constants]
+    found = [walk.value(node, at) for at, name in enumerate(node.inputs) if name in walk.values]
+    most = max(array.ndim for array in (*known, *(value.index for value in found)))
+    for at, value in enumerate(found):
+        if more := most - value.index.ndim:
+            walk.index(value)  # the input is laid out as the file has it
+            found[at] = replace(value, index=np.expand_dims(value.index, tuple(range(more))))
+    return found
 
 
 def pair(node: Node, attribute: str) -> tuple[int, int]:

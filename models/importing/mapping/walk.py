@@ -207,7 +207,9 @@ class Walk:
             (Kernel(picks.astype(np.float64), picks, np.ones(len(found))),),
             grid=stage.grid,
         )
-        return replace(self.add(copy), pads=value.pads)
+        self.add(copy)
+        # The file goes on counting the axes of its own tensor, of a sequence or a vector, too.
+        return replace(value, stage=copy.name, index=layouts.positions(value.index.shape))
 
 
 Handler = Callable[[Walk, Node], Row]

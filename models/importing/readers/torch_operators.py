@@ -39,9 +39,8 @@ def _conv(call: Call) -> list[Node]:
 
 
 def _linear(call: Call) -> list[Node]:
-    return call.node(
-        "Gemm", call.tensor("input"), call.tensor("weight"), call.tensor("bias"), transB=1
-    )
+    inputs = (call.tensor("input"), call.tensor("weight"), call.tensor("bias"))
+    return call.node("MatMul", *inputs, transB=1)  # keeps all axes in front, as this does
 
 
 def _addmm(call: Call) -> list[Node]:

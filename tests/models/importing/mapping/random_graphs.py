@@ -1,4 +1,7 @@
-"""Small random ONNX graphs of the operators that are mapped: odd sizes, strides, joins, layouts."""
+"""Small random ONNX graphs of the operators that are mapped: odd sizes, strides, joins, layouts.
+
+Of maps (1, channels, rows, columns), of sequences (1, channels, columns), and of vectors.
+"""
 
 from __future__ import annotations
 
@@ -111,27 +114,70 @@ def curve(g: Graph, x: str) -> str:
     return g.add(op, [x])
 
 
+def dense(g: Graph, x: str) -> str:
+    weights = g.normal(g.maps[x][1], g.chance.randint(1, 8))
+    return g.add("Gemm", [x, weights, *([g.normal(1)] if g.chance.random() < 0.3 else [])])
+
+
+def layer(g: Graph, x: str) -> str:
+    """A layer whose output is as large as its input."""
+    shape = g.maps[x]
+    if len(shape) == 2:
+        return g.add("Gemm", [x, g.normal(shape[1], shape[1])])
+    return g.add("Conv", [x, g.normal(shape[1], shape[1], *[1] * (len(shape) - 2))])
+
+
 def join(g: Graph, x: str) -> str:
     """A sum, difference, product or concat with a map that fits, else with a layer of this one."""
     shape = g.maps[x]
     op = g.chance.choice(["Add", "Sub", "Mul", "Concat"])
     fits = [n for n, s in g.maps.items() if n != x and s[2:] == shape[2:]
             and (op == "Concat" or s == shape)]  # fmt: skip
-    other = g.chance.choice(fits) if fits else g.add(
-        "Conv", [x, g.normal(shape[1], shape[1], 1, 1)])  # fmt: skip
+    other = g.chance.choice(fits) if fits else layer(g, x)
     operands = g.chance.sample([x, other], 2)
+    axis = g.chance.choice([1, 1 - len(shape)])
+    return g.add(op, operands, **({"axis": axis} if op == "Concat" else {}))
+
+
+def halves(g: Graph, x: str) -> str:
+    """The sum, difference, product or concat of both halves of a map's channels."""
+    if g.maps[x][1] % 2:
+        return picked(g, x)
+    first = g.add("Split", [x], 2, axis=1, num_outputs=2)
+    op = g.chance.choice(["Add", "Sub", "Mul", "Concat"])
+    operands = g.chance.sample([first, f"{first}_1"], 2)
     return g.add(op, operands, **({"axis": 1} if op == "Concat" else {}))
+
+
+def picked(g: Graph, x: str) -> str:
+    channels = g.maps[x][1]
+    some = g.chance.sample(range(channels), g.chance.randint(1, channels))
+    return g.add("Gather", [x, g.constant(some)], axis=1)
+
+
+def centred(g: Graph, x: str) -> str:
+    """A map and its mean or largest value along an axis of places, joined."""
+    axis = g.constant([g.chance.choice([2, -1])])
+    found = g.add(g.chance.choice(["ReduceMean", "ReduceMax", "ReduceSum"]), [x, axis])
+    return g.add(g.chance.choice(["Add", "Sub"]), g.chance.sample([x, found], 2))
 
 
 def gate(g: Graph, x: str) -> str:
     channels = g.maps[x][1]
-    squeezed = g.add("GlobalAveragePool", [x])
-    number = g.add("Sigmoid", [g.add("Conv", [squeezed, g.normal(channels, channels, 1, 1)])])
+    ones = [1] * (len(g.maps[x]) - 2)
+    number = g.add("GlobalAveragePool", [x])
+    if channels == 1 or g.chance.random() < 0.5:
+        number = g.add("Conv", [number, g.normal(channels, channels, *ones)])
+    else:
+        number = g.add("MatMul", [g.add("Squeeze", [number]), g.normal(channels, channels)])
+        places = g.constant([0, *range(2, len(g.maps[x]))])
+        number = g.add("Unsqueeze", [number, places])
+    number = g.add("Sigmoid", [number])
     return g.add("Mul", g.chance.sample([x, number], 2))
 
 
 def part(g: Graph, x: str) -> str:
-    axis = g.chance.choice([1, 1, 2, 3])
+    axis = g.chance.choice([1, 1, *range(2, len(g.maps[x]))])
     side = g.maps[x][axis]
     start = g.chance.randint(0, side - 1)
     ends = [g.constant([n]) for n in (start, g.chance.randint(start + 1, side), axis)]
@@ -139,16 +185,19 @@ def part(g: Graph, x: str) -> str:
 
 
 def shuffle(g: Graph, x: str) -> str:
-    _, channels, rows, cols = g.maps[x]
+    _, channels, *sides = g.maps[x]
     groups = g.chance.choice([d for d in range(1, channels + 1) if channels % d == 0])
-    apart = g.constant([1, groups, channels // groups, rows, cols])
-    turned = g.add("Transpose", [g.add("Reshape", [x, apart])], perm=[0, 2, 1, 3, 4])
-    return g.add("Reshape", [turned, g.constant([1, channels, rows, cols])])
+    apart = g.constant([1, groups, channels // groups, *sides])
+    perm = [0, 2, 1, *range(3, 3 + len(sides))]
+    turned = g.add("Transpose", [g.add("Reshape", [x, apart])], perm=perm)
+    return g.add("Reshape", [turned, g.constant([1, channels, *sides])])
 
 
 def scaled(g: Graph, x: str) -> str:
     op = g.chance.choice(["Add", "Mul", "Sub"])
-    return g.add(op, g.chance.sample([x, g.normal(1, g.maps[x][1], 1, 1)], 2))
+    return g.add(
+        op, g.chance.sample([x, g.normal(1, g.maps[x][1], *[1] * (len(g.maps[x]) - 2))], 2)
+    )
 
 
 def padded(g: Graph, x: str) -> str:
@@ -168,18 +217,27 @@ def interpolated(g: Graph, x: str) -> str:
     return g.add("Resize", [x, "", scales], mode="linear", coordinate_transformation_mode=way)
 
 
-STEPS: list[Callable[[Graph, str], str]] = [
-    conv, conv, conv, transposed, pool, norm, curve, curve, join, join, gate, part, shuffle,
-    scaled, padded, larger, interpolated,
-]  # fmt: skip
+STEPS: dict[int, list[Callable[[Graph, str], str]]] = {
+    2: [dense, dense, curve, curve, join, join, halves, part, shuffle, picked, scaled],
+    3: [
+        conv, conv, conv, pool, pool, norm, curve, curve, join, join, halves, gate, part, shuffle,
+        picked, centred, scaled,
+    ],
+    4: [
+        conv, conv, conv, transposed, pool, norm, curve, curve, join, join, halves, gate, part,
+        shuffle, scaled, padded, larger, interpolated,
+    ],
+}  # fmt: skip
+"""What is made of tensors of so many axes."""
 
 
-def random_model(seed: int) -> onnx.ModelProto:
+def random_model(seed: int, axes: int) -> onnx.ModelProto:
     """A model of 5 to 12 steps, each of one to three nodes; its output is a map or a vector."""
     g = Graph(random.Random(seed))
-    g.maps["x"] = (1, g.chance.randint(1, 4), g.chance.randint(3, 9), g.chance.randint(3, 9))
+    sides = [g.chance.randint(3, 9) for _ in range(axes - 2)]
+    g.maps["x"] = (1, g.chance.randint(1, 4) if sides else g.chance.randint(3, 9), *sides)
     for _ in range(g.chance.randint(5, 12)):
-        g.settle(g.chance.choice(STEPS)(g, g.pick()))
+        g.settle(g.chance.choice(STEPS[axes])(g, g.pick()))
     last = list(g.maps)[-1]
     if g.chance.random() < 0.5:
         flat = g.add("Flatten", [last])

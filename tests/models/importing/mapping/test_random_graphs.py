@@ -23,7 +23,10 @@ from tests.models.importing import evaluator  # noqa: E402
 from tests.models.importing.mapping.random_graphs import random_model  # noqa: E402
 
 state = runtime.capi.onnxruntime_pybind11_state
-GRAPHS = range(80)
+GRAPHS = {2: 60, 3: 80, 4: 80}
+"""How many graphs of tensors of so many axes."""
+MAPPED = {2: 0.9, 3: 0.9, 4: 0.5}
+"""The least part of them that is not refused."""
 
 
 def outcome(made: ModelProto, seed: int) -> str:
@@ -59,7 +62,8 @@ def _theirs(made: ModelProto, x: Any) -> Any:
     return runtime.InferenceSession(made.SerializeToString(), options).run(None, {"x": x})[0]
 
 
-def test_random_graphs_compute_what_onnx_runtime_computes() -> None:
-    found = {seed: outcome(random_model(seed), seed) for seed in GRAPHS}
+@pytest.mark.parametrize("axes", GRAPHS)
+def test_random_graphs_compute_what_onnx_runtime_computes(axes: int) -> None:
+    found = {seed: outcome(random_model(seed, axes), seed) for seed in range(GRAPHS[axes])}
     assert [seed for seed, said in found.items() if said == "wrong"] == []
-    assert Counter(found.values())["right"] > len(GRAPHS) / 2
+    assert Counter(found.values())["right"] > MAPPED[axes] * len(found)
