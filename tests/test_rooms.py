@@ -126,7 +126,7 @@ MAY_IMPORT |= {
     "codesign.cost.data": below("fpga", "tools", "cost"),
     "codesign.cost.area": below("fpga", "tools", "cost", "cost.area.blocks", "cost.data"),
     "codesign.cost.area.blocks": below("cost", "cost.area"),
-    "codesign.cost.cycles": below("tools", "cost", *COMPILER),
+    "codesign.cost.cycles": below("tools", "cost", *COMPILER, "compiler.program"),
     "codesign.cost.characterization": below("fpga", "tools", *COST),
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),

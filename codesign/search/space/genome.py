@@ -237,9 +237,8 @@ class Genome(abc.ABC):
         """
         if default is not None and name not in self.index:
             return np.full(len(candidates), words.index(default), dtype=np.int64)
-        gene = self.index[name]
-        numbers = np.array([words.index(choice) for choice in self.parameters[gene].choices])
-        found: Ints = numbers[candidates[:, gene]]
+        numbers = np.array([words.index(choice) for choice in self.choices[name]])
+        found: Ints = numbers[candidates[:, self.index[name]]]
         return found
 
     def broken_rules(self, candidates: Ints) -> NDArray[np.float64]:
