@@ -13,7 +13,7 @@ import numpy as np
 from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
 from models.importing.mapping import layouts
-from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.stages import Kernel, Stage, unused
 from models.importing.readers.foreign import (
     DAMAGE,
     Constant,
@@ -159,10 +159,7 @@ class Walk:
 
     def unused(self, base: str) -> str:
         """Return ``base``, with a number behind it if a stage has that name."""
-        name, count = base, 2
-        while name in self.stages:
-            name, count = f"{base}_{count}", count + 1
-        return name
+        return unused(base, self.stages)
 
     def closed(self, value: Value) -> Stage:
         """Return the stage of a tensor that another layer is to read: nothing joins it any more."""
