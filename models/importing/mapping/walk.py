@@ -68,6 +68,9 @@ class Walk:
     def value(self, node: Node, position: int = 0) -> Value:
         """Return an input of a node that is no constant. Raises RefusalError."""
         name = node.inputs[position] if position < len(node.inputs) else ""
+        if name not in self.values and name not in self.constants:
+            what = "an output that is not made of its node" if name else "missing"
+            raise RefusalError(f"input {position} is {what}")
         if name not in self.values:
             raise RefusalError(
                 f"input {position} is a constant; only weights and what is added or multiplied "
