@@ -31,7 +31,7 @@ from models.graph.layers import (
 from models.graph.network import Layer, NetworkGraph
 from models.graph.verifier import verify
 from models.importing.integers import LOGITS, needed
-from models.importing.mapping.stages import Stage
+from models.importing.mapping.stages import Stage, unused
 from models.importing.readers.foreign import Reals
 from models.importing.readers.table import Table
 
@@ -115,10 +115,15 @@ class _Builder:
         spec = self.layers[-1].spec
         if not isinstance(spec, Conv2d | Linear) or spec.relu:
             channels = last.shape[0]
-            self._channels(LOGITS, last.name, np.ones(channels), np.zeros(channels), relu=False)
+            name = self._unused(LOGITS)
+            self._channels(name, last.name, np.ones(channels), np.zeros(channels), relu=False)
 
     def _shape(self, stage: Stage) -> tuple[int, int, int]:
         return self.stages[stage.inputs[0]].shape
+
+    def _unused(self, base: str) -> str:
+        """Return a name for a layer that is no stage's: layers to come have names, too."""
+        return unused(base, {*self.stages, *(layer.name for layer in self.layers)})
 
     def _put(self, name: str, spec: LayerSpec, inputs: tuple[str, ...]) -> None:
         self.layers.append(Layer(name, spec, inputs))
@@ -183,15 +188,16 @@ class _Builder:
         for position, (name, kernel) in enumerate(zip(stage.inputs, stage.kernels, strict=True)):
             sign = kernel.values.reshape(channels)
             if (sign < 0).any():
-                negative = f"{stage.name}_minus{position + 1}"
+                negative = self._unused(f"{stage.name}_minus{position + 1}")
                 self._channels(negative, name, sign, np.zeros(channels), relu=False)
                 name = negative
             inputs.append(name)
         if _is_plain(stage.gain, stage.bias):
             self._put(stage.name, Add(relu=relu), tuple(inputs))
             return
-        self._put(f"{stage.name}_sum", Add(), tuple(inputs))
-        self._channels(stage.name, f"{stage.name}_sum", stage.gain, stage.bias, relu)
+        total = self._unused(f"{stage.name}_sum")
+        self._put(total, Add(), tuple(inputs))
+        self._channels(stage.name, total, stage.gain, stage.bias, relu)
 
 
 def _is_plain(gain: Reals, bias: Reals) -> bool:

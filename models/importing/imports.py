@@ -122,7 +122,10 @@ def _mapped(
     if table.refused:
         return Imported(name, source, table, None, None, None)
     if all(_is_input(found, tensor) for tensor in rest.outputs):
-        raise ModelError(f"{source.file}: the network computes nothing of its input")
+        raise ModelError(
+            f"{source.file}: the network computes nothing of its input: what moves, scales or "
+            "shifts it is the host's, and no layer is left"
+        )
     return _finished(name, source, found, ends, input_range)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from models import arithmetic
 from models.errors import ModelError
 from models.importing.fusing import fused, zero_points
-from models.importing.mapping.stages import Stage, Window
+from models.importing.mapping.stages import Stage, Window, unused
 from models.importing.numbers import (
     SCALE_BITS,
     Numbers,
@@ -122,6 +122,10 @@ class _Builder:
         self.tensors[name] = spec
         return spec
 
+    def _unused(self, base: str) -> str:
+        """Return a name for a tensor that is no stage's: stages to come have names, too."""
+        return unused(base, {*self.stages, *self.tensors})
+
     # Layers ----------------------------------------------------------------------------------
 
     def _layers_of(self, stage: Stage, joined: list[Stage]) -> None:
@@ -143,7 +147,7 @@ class _Builder:
         zeros = zero_points(stage, grid) if thresholds is None else [grid.zero_point]
         for position, zero in enumerate(zeros):
             last = position == len(zeros) - 1
-            name = output.name if last else f"{stage.name}_clip{position + 1}"
+            name = output.name if last else self._unused(f"{stage.name}_clip{position + 1}")
             layer = stage.name if last else name
             if position == 0:
                 made = self._mac(stage, numbers, layer, name)
@@ -232,7 +236,7 @@ class _Builder:
             own = _grid(self.stages[name])
             wider = own.bits != grid.bits
             if wider or name in self.joined or self.stages[name].op in ("input", "concat"):
-                copy = f"{stage.name}_copy{position + 1}"
+                copy = self._unused(f"{stage.name}_copy{position + 1}")
                 self.layers.append(self._copy(name, copy, copy))
                 own = Grid(own.scale, own.zero_point, grid.bits, own.signed)
                 self._tensor(copy, self.tensors[name].shape, own)
@@ -267,8 +271,9 @@ class _Builder:
     def _give_out(self, last: Stage) -> None:
         """Add the layer that gives the output's codes out, less their zero point."""
         grid = _grid(last)
-        self.layers.append(self._copy(last.name, LOGITS, LOGITS, raw=True))
-        self.tensors[LOGITS] = TensorSpec(LOGITS, last.shape, LOGIT_BITS, True, grid.scale)
+        name = self._unused(LOGITS)
+        self.layers.append(self._copy(last.name, name, name, raw=True))
+        self.tensors[name] = TensorSpec(name, last.shape, LOGIT_BITS, True, grid.scale)
 
 
 OPS = {"scale": "requantise"}

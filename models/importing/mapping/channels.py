@@ -19,7 +19,10 @@ def clip(walk: Walk, node: Node) -> Row:
     """Map Relu, Relu6 and Clip: the end of an open stage, or a layer of its own."""
     low, high = (0.0, math.inf) if node.op == "Relu" else _limits(walk, node)
     if not low < high:
-        raise RefusalError(f"clips to {low:g}..{high:g}", "min")
+        raise RefusalError(
+            f"clips to {low:g}..{high:g}, which makes all values {high:g}", "min",
+            "a min below the max",
+        )  # fmt: skip
     return _limit(walk, node, walk.value(node), low, high)
 
 
@@ -178,7 +181,8 @@ def batch_norm(walk: Walk, node: Node) -> Row:
         walk.constant(node, position, what)
         for position, what in enumerate(("scale", "B", "mean", "var"), 1)
     ]
-    if None in numbers or node.attributes.get("training_mode", 0):
+    # Up to ONNX 13 it is its further outputs, the moments of the batch, that say so.
+    if None in numbers or node.attributes.get("training_mode", 0) or any(node.outputs[1:]):
         raise RefusalError("is in training mode", "training_mode", "export for inference")
     scale, shift, mean, variance = (np.ravel(n.values).astype(float) for n in numbers if n)
     with np.errstate(all="ignore"):

@@ -155,11 +155,19 @@ def sliced(
 
 
 def split(array: Any, axis: int, sizes: Sequence[int] | None, count: int) -> list[Any]:
-    """Return the parts of ``array`` along an axis: of the given sizes, or ``count`` alike."""
+    """Return the parts of ``array`` along an axis: of the given sizes, or ``count`` alike.
+
+    Where the axis cannot be divided alike, ONNX makes the last part smaller than the others.
+
+    >>> [part.tolist() for part in split(np.arange(7), 0, None, 3)]
+    [[0, 1, 2], [3, 4, 5], [6]]
+    """
+    size = array.shape[axis]
     if sizes is None:
-        return np.array_split(array, count, axis)
-    if sum(sizes) != array.shape[axis]:
-        raise RefusalError(f"parts {list(sizes)} of an axis of {array.shape[axis]}", "split")
+        each = -(-size // count)
+        sizes = [*[each] * (count - 1), size - each * (count - 1)]
+    if sum(sizes) != size or min(sizes) < 0:
+        raise RefusalError(f"parts {list(sizes)} of an axis of {size}", "split")
     return np.split(array, np.cumsum(sizes)[:-1], axis)
 
 

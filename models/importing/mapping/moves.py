@@ -10,7 +10,7 @@ import numpy as np
 
 from models.importing.mapping import layouts
 from models.importing.mapping.walk import Value, Walk
-from models.importing.readers.foreign import Constant, Node, check_shape
+from models.importing.readers.foreign import REALS, Constant, Node, check_shape
 from models.importing.readers.grids import Rounding
 from models.importing.readers.table import RefusalError, Row
 
@@ -96,7 +96,7 @@ def resized_sides(walk: Walk, node: Node, shape: tuple[int, ...]) -> list[tuple[
         raise RefusalError("keeps the aspect ratio", "keep_aspect_ratio_policy", "stretch")
     found = []
     for axis, scale, side in zip(axes, scales, sides, strict=True):
-        # In single precision, as runtimes do: 10 places times 0.7 are 7, not 6.
+        # As ONNX Runtime counts: 0.7 of 10 places are 7 in float32, and 6 in float64.
         made = int(side) or int(np.float32(shape[axis]) * np.float32(scale))
         scale = scale or made / shape[axis]
         if scale != 1:
@@ -110,8 +110,6 @@ MOVES = (
 )  # fmt: skip
 SAME = ("Identity", "Dropout", "Cast")
 """Operators that pass their values on; of training, or of number formats."""
-_REALS = (1, 10, 11, 16)
-"""Types of real numbers that Cast may name (onnx.TensorProto)."""
 
 
 def move(walk: Walk, node: Node) -> Row:
@@ -127,7 +125,8 @@ def move(walk: Walk, node: Node) -> Row:
 
 def same(walk: Walk, node: Node) -> Row:
     """Map an operator that leaves its values alone."""
-    if node.attributes.get("to", 1) not in _REALS:
+    kind = node.attributes.get("kind")  # that Cast names
+    if kind is not None and kind.name not in REALS:
         raise RefusalError("makes integers of its input", "to", "quantise with QuantizeLinear")
     if any(walk.numbers(node, 2, "training_mode") or ()):
         raise RefusalError("is in training mode", "training_mode", "export for inference")
@@ -147,7 +146,7 @@ def shape_constant(node: Node, array: Any) -> Constant:
     """Return what a Shape node gives of an array: its sides from ``start`` to ``end``."""
     given = node.attributes
     sides = array.shape[given.get("start", 0) : given.get("end", array.ndim)]
-    return Constant(np.array(sides, np.int64))
+    return Constant.of(np.array(sides, np.int64))
 
 
 # Constants ------------------------------------------------------------------------------------
@@ -176,6 +175,8 @@ def _folded(walk: Walk, node: Node) -> list[Constant]:
     inputs = [walk.constants[name] for name in node.inputs if name]
     if node.op == "Shape":
         return [shape_constant(node, inputs[0].values)]
+    if node.op == "Cast" and "kind" in node.attributes:
+        return [_cast(inputs[0], node.attributes["kind"])]
     if node.op in SAME and inputs:
         return [inputs[0]] * len(node.outputs)
     if node.op in MOVES and inputs:
@@ -188,50 +189,82 @@ def _folded(walk: Walk, node: Node) -> list[Constant]:
     if node.op == "Concat" and values:
         check_shape([max(sum(array.size for array in values), 1)], node.outputs[0])
         try:
-            return [Constant(np.concatenate(values, axis=node.attributes.get("axis", 0)))]
+            joined = np.concatenate(values, axis=node.attributes.get("axis", 0))
+            return [Constant(joined, kind=inputs[0].kind)]
         except ValueError as error:
             raise RefusalError(str(error), "axis") from None
     if node.op in ("ConstantOfShape", "Expand"):
-        return [Constant(_repeated(node, values))]
+        return [_repeated(node, inputs)]
     if node.op in _ARITHMETIC and values:
-        return [Constant(_computed(node, values))]
+        return [_computed(node, inputs)]
     raise RefusalError("is not computed on constants", "", "fold constants before the export")
 
 
 def _moved(walk: Walk, node: Node, found: Constant) -> list[Constant]:
     values = arrange(walk, node, found.values)
     if found.codes is None or found.scale is None:
-        return [Constant(array) for array in values]
+        return [Constant(array, kind=found.kind) for array in values]
     codes = arrange(walk, node, found.codes)
     scales = arrange(walk, node, np.broadcast_to(found.scale, found.codes.shape))
     return [Constant(*parts, found.offset) for parts in zip(values, codes, scales, strict=True)]
 
 
-def _repeated(node: Node, values: list[Any]) -> Any:
+def _repeated(node: Node, inputs: list[Constant]) -> Constant:
     """Return a number, or a constant, repeated to a shape that memory can hold."""
-    sides = tuple(int(side) for side in np.ravel(values[-1]))
-    first = node.attributes.get("value", np.zeros(1)) if node.op == "ConstantOfShape" else values[0]
+    sides = tuple(int(side) for side in np.ravel(inputs[-1].values))
+    first, own = inputs[0], ()
+    if node.op == "ConstantOfShape":
+        number = np.ravel(node.attributes.get("value", np.zeros(1, np.float32)))
+        first = Constant.of(number[:1].reshape(()))
+    else:
+        own = np.shape(first.values)
     try:
-        whole = np.broadcast_shapes(np.shape(first) if node.op == "Expand" else (), sides)
+        whole = np.broadcast_shapes(own, sides)
         check_shape([max(side, 1) for side in whole], node.outputs[0])
-        number = first if node.op == "Expand" else np.ravel(first)[0]
-        return np.ascontiguousarray(np.broadcast_to(number, whole))
+        repeated = np.ascontiguousarray(np.broadcast_to(first.values, whole))
+        return Constant(repeated, kind=first.kind)
     except ValueError as error:
         raise RefusalError(str(error), "shape") from None
 
 
-def _computed(node: Node, values: list[Any]) -> Any:
+def _cast(found: Constant, kind: np.dtype[Any]) -> Constant:
+    """Return a constant in another type, as ONNX's Cast makes it. Raises RefusalError."""
+    if kind.hasobject:
+        raise RefusalError("makes no numbers of its input", "to")
+    is_real = kind.name in REALS
+    if kind == found.kind or (is_real and found.codes is not None):
+        return found
+    with np.errstate(all="ignore"):
+        made = Constant.of(found.own.astype(kind))
+    # Integers wrap; what real numbers become that do not fit depends on the machine.
+    cut = found.values.dtype.kind == "f" and not is_real and kind.kind != "b"
+    if cut and not np.array_equal(np.trunc(found.values), made.values):
+        raise RefusalError(f"has values that {kind.name} does not hold", "to")
+    return made
+
+
+def _computed(node: Node, inputs: list[Constant]) -> Constant:
+    """Return what a node computes of constants: in the first one's type, where the file says it."""
+    values, kind = [found.own for found in inputs], inputs[0].kind
     try:
         sides = np.broadcast_shapes(*(array.shape for array in values))
         check_shape([max(side, 1) for side in sides], node.outputs[0])
-        whole = node.op == "Div" and all(array.dtype.kind == "i" for array in values)
+        whole = node.op == "Div" and kind is not None and kind.kind in "iu"
         with np.errstate(all="ignore"):
-            function = np.floor_divide if whole else _ARITHMETIC[node.op]
+            function = _quotient if whole else _ARITHMETIC[node.op]
             found = values[0] if len(values) > 2 else function(*values)
             for other in values[1:] if len(values) > 2 else ():
                 found = function(found, other)
+            made = Constant(found) if kind is None else Constant.of(found.astype(kind))
     except (ValueError, TypeError) as error:
         raise RefusalError(f"cannot be computed ({error})") from None
-    if found.dtype.kind == "f" and not math.isfinite(float(np.sum(np.abs(found)))):
+    if made.values.dtype.kind == "f" and not math.isfinite(float(np.sum(np.abs(made.values)))):
         raise RefusalError("gives values that are not finite")
-    return found
+    return made
+
+
+def _quotient(first: Any, second: Any) -> Any:
+    """Return quotients of integers without their fractions: -7 / 2 is -3."""
+    if not np.all(second):
+        raise ValueError("divides by 0")
+    return (first - np.fmod(first, second)) // second

@@ -8,6 +8,7 @@ one node alone), what follows it in the file becomes part of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,18 @@ from models.graph.layers import Pair, Shape
 from models.importing.readers.foreign import Grid, Ints, Reals
 
 UNCLIPPED = (-math.inf, math.inf)
+
+
+def unused(base: str, taken: Collection[str]) -> str:
+    """Return ``base``, with a number behind it if that name is taken.
+
+    >>> unused("sum", ["sum", "sum_2"])
+    'sum_3'
+    """
+    name, count = base, 2
+    while name in taken:
+        name, count = f"{base}_{count}", count + 1
+    return name
 
 
 @dataclass(frozen=True, eq=False)

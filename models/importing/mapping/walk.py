@@ -13,7 +13,7 @@ import numpy as np
 from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
 from models.importing.mapping import layouts
-from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.stages import Kernel, Stage, unused
 from models.importing.readers.foreign import (
     DAMAGE,
     Constant,
@@ -68,6 +68,9 @@ class Walk:
     def value(self, node: Node, position: int = 0) -> Value:
         """Return an input of a node that is no constant. Raises RefusalError."""
         name = node.inputs[position] if position < len(node.inputs) else ""
+        if name not in self.values and name not in self.constants:
+            what = "an output that is not made of its node" if name else "missing"
+            raise RefusalError(f"input {position} is {what}")
         if name not in self.values:
             raise RefusalError(
                 f"input {position} is a constant; only weights and what is added or multiplied "
@@ -159,10 +162,7 @@ class Walk:
 
     def unused(self, base: str) -> str:
         """Return ``base``, with a number behind it if a stage has that name."""
-        name, count = base, 2
-        while name in self.stages:
-            name, count = f"{base}_{count}", count + 1
-        return name
+        return unused(base, self.stages)
 
     def closed(self, value: Value) -> Stage:
         """Return the stage of a tensor that another layer is to read: nothing joins it any more."""

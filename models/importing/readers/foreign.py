@@ -23,6 +23,8 @@ from models.graph.verifier import MOST_ELEMENTS
 
 Reals = NDArray[np.float64]
 Ints = NDArray[np.int64]
+REALS = ("float16", "bfloat16", "float32", "float64")
+"""Types of real numbers."""
 MOST_NODES = 100_000
 """Most nodes of a file."""
 MOST_AXES = 8
@@ -88,6 +90,23 @@ class Constant:
     codes: Ints | None = None
     scale: Reals | None = None
     offset: int = 0
+    kind: np.dtype[Any] | None = None
+    """Type in which the file computes with it; None where the format leaves that to its values."""
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> Constant:
+        """Return an array of a file whose arithmetic keeps to types, which wrap and round.
+
+        >>> Constant.of(np.array([200], np.uint8)).values.dtype.name
+        'int64'
+        """
+        is_real = array.dtype.name in REALS
+        return cls(array.astype(np.float64 if is_real else np.int64), kind=array.dtype)
+
+    @property
+    def own(self) -> NDArray[Any]:
+        """The values in their type in the file."""
+        return self.values if self.kind is None else self.values.astype(self.kind)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from models.importing.readers.foreign import (
     Memory,
     check_shape,
 )
-from models.importing.readers.onnx_reading import Reading
+from models.importing.readers.onnx_reading import TYPES, Reading
 
 if TYPE_CHECKING:
     import onnx
@@ -140,7 +139,7 @@ class _Reader:
             kind = np.dtype(helper.tensor_dtype_to_np_dtype(item.data_type))
         except KeyError:
             raise ModelError(f"constant {quoted(name)} is of type {item.data_type}") from None
-        if item.data_type not in _TYPES:
+        if item.data_type not in TYPES:
             raise ModelError(f"constant {quoted(name)} is of type {kind}; numbers alone are read")
         shape = tuple(item.dims)
         check_shape([max(side, 1) for side in shape], name)
@@ -181,12 +180,8 @@ def _kind(item: onnx.ValueInfoProto) -> str:
     from onnx import TensorProto, helper
 
     kind = item.type.tensor_type.elem_type
-    if kind not in _TYPES:
+    if kind not in TYPES:
         known = kind in TensorProto.DataType.values()
         said = TensorProto.DataType.Name(kind) if known else f"{kind}"
         raise ModelError(f"input {quoted(item.name)} is of type {said}; numbers alone are read")
     return np.dtype(helper.tensor_dtype_to_np_dtype(kind)).name
-
-
-_TYPES: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 21, 22)
-"""Types of constants: reals of 16 to 64 bits, integers of 4 to 64, booleans (onnx.TensorProto)."""

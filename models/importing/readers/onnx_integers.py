@@ -15,11 +15,11 @@ import numpy as np
 from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding, narrowed
 from models.importing.readers.onnx_codes import same_numbers
-from models.importing.readers.onnx_reading import KINDS, Reading
+from models.importing.readers.onnx_reading import KINDS, Reading, type_of
 from models.importing.readers.table import RefusalError
 
-_CODES = {2: "uint8", 3: "int8"}
-"""Type that Cast names -> the type of codes."""
+_CODES = ("uint8", "int8")
+"""Types of codes that Cast may round to."""
 
 
 def convolution(reading: Reading, node: Node) -> list[Node]:
@@ -47,9 +47,10 @@ def convolution(reading: Reading, node: Node) -> list[Node]:
 
 def cast(reading: Reading, node: Node) -> list[Node]:
     """Read Cast; of ``Clip(Floor(x + 1/2) + zero_point)`` to codes it is a rounding to them."""
-    kind = _CODES.get(node.attributes.get("to", 0))
+    node = replace(node, attributes={"kind": type_of(node.attributes.get("to", 0))})
+    kind = node.attributes["kind"].name
     clip = reading.maker(node.inputs[0], "Clip")
-    if kind is None or clip is None:
+    if kind not in _CODES or clip is None:
         return [node]
     moved, zero = _offset(reading, clip.inputs[0])
     floor = reading.maker(moved, "Floor")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.importing.readers.foreign import REALS as REALS
 from models.importing.readers.foreign import Constant, Node
 from models.importing.readers.grids import Rounding
 from models.importing.readers.table import RefusalError
@@ -17,8 +18,15 @@ KINDS = {
     "int4": (4, True), "uint4": (4, False), "int32": (32, True),
 }  # fmt: skip
 """Type of codes -> their bits, and whether they are signed."""
-REALS = ("float16", "bfloat16", "float32", "float64")
-"""Types of real numbers."""
+TYPES: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 21, 22)
+"""Types of numbers: reals of 16 to 64 bits, integers of 4 to 64, booleans (onnx.TensorProto)."""
+
+
+def type_of(number: Any) -> np.dtype[Any]:
+    """Return the type that onnx.TensorProto numbers so; object if it is none of ``TYPES``."""
+    from onnx import helper
+
+    return np.dtype(helper.tensor_dtype_to_np_dtype(number) if number in TYPES else object)
 
 
 class Reading:
@@ -41,8 +49,7 @@ class Reading:
     def store(self, name: str, array: NDArray[Any]) -> str:
         """Add a constant as the file holds it and return its name."""
         self.types[name] = array.dtype.name
-        is_real = array.dtype.name in REALS
-        self.constants[name] = Constant(array.astype(np.float64 if is_real else np.int64))
+        self.constants[name] = Constant.of(array)
         return name
 
     def add(self, nodes: Sequence[Node]) -> None:

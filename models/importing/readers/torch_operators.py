@@ -75,10 +75,17 @@ def _clamp(call: Call) -> list[Node]:
     return call.node("Clip", call.tensor("self"), low=limits[0], high=limits[1])
 
 
+def _pooled_axes(call: Call) -> int:
+    """Return over how many axes a call pools. Raises RefusalError for an input without a batch."""
+    axes, shape = 1 if "1d" in call.operator else 2, call.shape_of("self")
+    if len(shape) != axes + 2:
+        raise RefusalError(f"its input of shape {shape} has no batch", "self", "a batch of 1")
+    return axes
+
+
 def _pool(op: str) -> Callable[[Call], list[Node]]:
     def read(call: Call) -> list[Node]:
-        kernel = numbers(call.args["kernel_size"])
-        axes = len(call.shape_of("self")) - 2
+        kernel, axes = numbers(call.args["kernel_size"]), _pooled_axes(call)
         kernel = kernel * axes if len(kernel) == 1 else kernel
         strides = numbers(call.args["stride"] or kernel)
         given: dict[str, Any] = {
@@ -101,7 +108,8 @@ def _pool(op: str) -> Callable[[Call], list[Node]]:
 
 def _adaptive(op: str, whole: str) -> Callable[[Call], list[Node]]:
     def read(call: Call) -> list[Node]:
-        sizes, out = call.shape_of("self")[2:], call.shapes[0][2:]
+        axes = _pooled_axes(call)
+        sizes, out = call.shape_of("self")[-axes:], call.shapes[0][-axes:]
         if set(out) == {1}:
             return call.node(whole, call.tensor("self"))
         if any(size % side for size, side in zip(sizes, out, strict=True)):

@@ -150,6 +150,27 @@ def test_what_is_not_mapped_is_refused_by_the_name_of_the_module() -> None:
     assert imports.layers(found) == []
 
 
+@pytest.mark.parametrize(
+    "pooled", [nn.MaxPool2d((3, 1), 1, (1, 0)), nn.AvgPool2d((3, 1), 1), nn.AdaptiveAvgPool2d(2)]
+)
+def test_a_map_without_a_batch_is_not_pooled_as_a_sequence(pooled: nn.Module) -> None:
+    found = programs.import_module(nn.Sequential(pooled, nn.ReLU()), (1, 8, 8))
+    (row,) = found.table.refused
+    assert row.reason == "its input of shape (1, 8, 8) has no batch"
+
+
+def test_integers_are_divided_as_torch_divides_them() -> None:
+    class Halved(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.relu(x) * (torch.tensor([-7]) / 2)
+
+    program = torch.export.export(Halved(), (torch.zeros(1, 3, 2, 2),))
+    graph = torch_program.read(program, "net")
+    found = walk(graph, Table(), operators.HANDLERS, moves.fold, kernels.check_weights)
+    x = np.ones((1, 3, 2, 2), np.float32)
+    assert np.allclose(evaluator.run(found, x, graph.outputs[0]), -3.5)
+
+
 def test_files_of_programs_are_refused_with_the_call_that_takes_them(tmp_path: Path) -> None:
     program = torch.export.export(made("linear")[0], (torch.zeros(1, 3, 2, 2),))
     torch.export.save(program, tmp_path / "net.pt2")

@@ -42,6 +42,42 @@ def test_dropout_in_training_mode_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("opset", [9, 13])
+def test_batch_norm_that_gives_the_moments_of_the_batch_is_refused(
+    opset: int, tmp_path: Path
+) -> None:
+    """Up to ONNX 13 its further outputs alone say that it is in training mode."""
+    names = ["s", "b", "m", "v"]
+    constants = {**WEIGHTS, **dict.fromkeys(names, np.ones(4, np.float32))}
+    outputs = ["y", "mean", "var", "saved_mean", "saved_var"]
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], "c"),
+        node("BatchNormalization", ["a", *names], outputs, "norm"),
+    ]
+    made = model(nodes, constants, opset=opset)
+    (said,) = refusals(write(tmp_path / "m.onnx", made))
+    assert said.startswith("norm (BatchNormalization, attribute training_mode)")
+
+
+def test_a_clip_to_nothing_is_refused_with_what_onnx_makes_of_it(tmp_path: Path) -> None:
+    constants = {**WEIGHTS, "low": np.float32(3), "high": np.float32(1)}
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], "c"),
+        node("Clip", ["a", "low", "high"], ["y"], "clip"),
+    ]
+    (said,) = refusals(write(tmp_path / "m.onnx", model(nodes, constants)))
+    assert "clips to 3..1, which makes all values 1" in said
+
+
+def test_a_mask_of_dropout_is_no_constant(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], "c"), node("Dropout", ["a"], ["d", "m"], "drop"),
+        node("Cast", ["m"], ["f"], "cast", to=TensorProto.FLOAT), node("Mul", ["d", "f"], ["y"]),
+    ]  # fmt: skip
+    (said,) = refusals(write(tmp_path / "m.onnx", model(nodes, WEIGHTS)))
+    assert said == "cast (Cast): input 0 is an output that is not made of its node"
+
+
 def test_a_slice_whose_lists_differ_in_length_is_refused(tmp_path: Path) -> None:
     constants = {"s": np.array([0, 1]), "e": np.array([4])}
     made = model([node("Slice", ["x", "s", "e"], ["y"], "cut")], constants)

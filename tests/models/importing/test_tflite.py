@@ -17,8 +17,9 @@ from models.importing import imports
 from models.importing.readers.tflite import file as tflite_file
 from models.integer import reference
 from models.integer.parts import split
-from tests.models.importing import layer_oracle, onnx_models, qdq_writer, tflite_models
+from tests.models.importing import evaluator, layer_oracle, onnx_models, qdq_writer, tflite_models
 from tests.models.importing.onnx_models import model, node, write
+from tests.models.importing.reading import walked
 from tests.models.importing.test_quantised import assert_same, integer
 
 
@@ -138,6 +139,32 @@ def test_a_tflite_file_written_as_qdq_is_the_same_network(tmp_path: Path) -> Non
     path.write_bytes(data)
     written = qdq_writer.qdq(tflite_file.read(data, "small", "small.tflite"))
     assert_same(integer(path), integer(write(tmp_path / "small.onnx", written)))
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 3), (3,), (1,), (1, 1, 1)])
+def test_slopes_lie_along_the_channels(sides: tuple[int, ...], tmp_path: Path) -> None:
+    """Of a map with as many rows and columns as channels."""
+    path = tmp_path / "slopes.tflite"
+    path.write_bytes(tflite_models.slopes(sides))
+    walk, output = walked(path)
+    x = np.random.default_rng(0).normal(0, 1, (1, 3, 3, 3)).astype(np.float32)
+    expected = np.where(x > 0, x, x * tflite_models.slopes_of(sides))
+    assert np.allclose(evaluator.run(walk, x, output), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("sides", [(3, 1, 1), (1, 3, 1), (3, 3, 3)])
+def test_slopes_of_rows_or_columns_are_refused(sides: tuple[int, ...], tmp_path: Path) -> None:
+    path = tmp_path / "slopes.tflite"
+    path.write_bytes(tflite_models.slopes(sides))
+    (row,) = imports.read(path).table.refused
+    assert row.reason == "its constant differs within a channel"
+
+
+def test_shuffled_weights_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "small.tflite"
+    path.write_bytes(tflite_models.small(tflite_models.numbers(), weights_format=1))
+    (row,) = imports.read(path).table.refused
+    assert (row.name, row.operator, row.attribute) == ("y", "FULLY_CONNECTED", "weights_format")
 
 
 def test_weights_with_a_zero_point_are_refused_each_by_name(tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ def numbers(seed: int = 0) -> dict[str, Any]:
     }
 
 
-def small(n: dict[str, Any], weight_zero: int = 0, *, both: bool = False) -> bytes:
+def small(n: dict[str, Any], weight_zero: int = 0, *, both: bool = False,
+          weights_format: int = 0) -> bytes:  # fmt: skip
     """Convolution of stride 2 with ReLU, then a linear layer over the map as TFLite lays it.
 
     both: the map is an output, too.
@@ -171,6 +172,7 @@ def small(n: dict[str, Any], weight_zero: int = 0, *, both: bool = False) -> byt
     kind = t.BuiltinOptions.Conv2DOptions
     m.operator(t.BuiltinOperator.CONV_2D, [x, w, b], [a], kind, options)
     t.FullyConnectedOptionsStart(m.b)
+    t.FullyConnectedOptionsAddWeightsFormat(m.b, weights_format)
     options = t.FullyConnectedOptionsEnd(m.b)
     kind = t.BuiltinOptions.FullyConnectedOptions
     m.operator(t.BuiltinOperator.FULLY_CONNECTED, [a, v, c], [y], kind, options)
@@ -261,4 +263,19 @@ def single(kind: str) -> bytes:
         options, name = t.DepthToSpaceOptionsEnd(b), "DepthToSpaceOptions"
         code, inputs = t.BuiltinOperator.DEPTH_TO_SPACE, [x]
     m.operator(code, inputs, [y], getattr(t.BuiltinOptions, name), options)
+    return m.finish([x], [y])
+
+
+def slopes_of(sides: Sequence[int]) -> Any:
+    """Slopes of a parametric ReLU, all different."""
+    return np.linspace(-0.5, 1.5, int(np.prod(sides)), dtype=np.float32).reshape(sides)
+
+
+def slopes(sides: Sequence[int]) -> bytes:
+    """A parametric ReLU of a map of 3 rows, 3 columns and 3 channels of real numbers."""
+    m = Builder()
+    real = t.TensorType.FLOAT32
+    x, y = (m.tensor(name, [1, 3, 3, 3], real) for name in "xy")
+    alpha = m.tensor("alpha", sides, real, data=slopes_of(sides))
+    m.operator(t.BuiltinOperator.PRELU, [x, alpha], [y])
     return m.finish([x], [y])

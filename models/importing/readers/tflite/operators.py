@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from models.importing.readers.foreign import Node
+from models.importing.readers.table import RefusalError
 from models.importing.readers.tflite import maps
 from models.importing.readers.tflite.calls import FIRST, LAST, Call, result
 
@@ -30,11 +31,15 @@ def names() -> dict[int, str]:
 def nodes(call: Call) -> list[Node]:
     """Return the nodes of an operator; one that is not known gets a node of its own name.
 
-    Raises ModelError.
+    Raises ModelError; what refuses the operator alone stands in its node.
     """
-    if call.kind in _OPERATORS:
-        return _OPERATORS[call.kind](call)
-    return [Node(call.name, call.kind, call.inputs, call.outputs, {}, call.kind)]
+    refused: dict[str, Any] = {}
+    try:
+        if call.kind in _OPERATORS:
+            return _OPERATORS[call.kind](call)
+    except RefusalError as error:
+        refused = {"error": error}
+    return [Node(call.name, call.kind, call.inputs, call.outputs, refused, call.kind)]
 
 
 def _window(call: Call, op: str, inputs: tuple[str, ...], options: Any, **more: Any) -> list[Node]:
@@ -85,6 +90,8 @@ def _depthwise(call: Call) -> list[Node]:
 
 def _linear(call: Call) -> list[Node]:
     options = call.options("FullyConnectedOptions")
+    if options and options.WeightsFormat():
+        raise RefusalError("its weights are shuffled", "weights_format", "DEFAULT")
     features = call.reader.shape(call.indices[1])[-1]
     flat, sums = f"{call.name}#flat", f"{call.name}#sums"
     shape = call.constant("shape", np.array([-1, features]))
@@ -187,10 +194,12 @@ def _leaky(call: Call) -> list[Node]:
 def _prelu(call: Call) -> list[Node]:
     """PReLU: TFLite's slopes lie channels last, as its maps do."""
     first, slopes, value = (f"{call.name}#{part}" for part in ("first", "slopes", "prelu"))
-    turn = call.constant("turn", np.array([-1, 1, 1], np.int64))
+    shape = call.reader.shape(call.indices[1])
+    whole = call.constant("whole", np.array([*[1] * (4 - len(shape)), *shape], np.int64))
     return [
         call.helper("Transpose", (call.inputs[0],), first, perm=FIRST),
-        call.helper("Reshape", (call.inputs[1], turn), slopes),
+        call.helper("Reshape", (call.inputs[1], whole), f"{slopes}1"),
+        call.helper("Transpose", (f"{slopes}1",), slopes, perm=FIRST),
         call.node("PRelu", (first, slopes), f"{value}1"),
         call.helper("Transpose", (f"{value}1",), value, perm=LAST),
         *result(call, value),

@@ -47,3 +47,23 @@ def test_zeros_around_the_last_map_are_part_of_the_output(tmp_path: Path) -> Non
     assert found.output
     assert found.output.file_shape == (1, 4, 9, 7)
     assert found.floating.graph.shapes[found.floating.graph.output.name] == (4, 9, 7)
+
+
+def test_a_layer_may_be_named_as_the_copy_of_the_outputs_is(tmp_path: Path) -> None:
+    """Which is added behind a layer of codes, or one without weights."""
+    q = onnx_models.Qdq(2)
+    x = q.rounded("x", 0.03, 7)
+    q.nodes.append(node("Conv", [x, *q.weights("c", (5, 3, 8, 8), 0.03)], ["y"], "logits"))
+    q.rounded("y", 0.2, 3)
+    found = imports.read(write(tmp_path / "q.onnx", model(q.nodes, q.constants, out="y_d")))
+    assert found.integer
+    assert [layer.name for layer in found.integer.layers] == ["logits", "logits_2"]
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], "logits"),
+        node("MaxPool", ["a"], ["y"], "pool", kernel_shape=[2, 2]),
+    ]
+    constants = {"w": np.ones((4, 3, 3, 3), np.float32)}
+    found = imports.read(write(tmp_path / "f.onnx", model(nodes, constants)))
+    assert found.floating
+    names = [layer.name for layer in found.floating.graph.layers]
+    assert names == ["input", "logits", "pool", "logits_2"]

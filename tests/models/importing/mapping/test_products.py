@@ -35,6 +35,8 @@ def constants() -> dict[str, Any]:
         "channel": [1],
         "pads": [0, 0, 1, 1, 0, 0, 1, 1],
     }
+    found |= {str(number): np.float32(number) for number in (0, 3, 6)}
+    found["each"] = np.linspace(0.5, 2, 6, dtype=np.float32)
     return found | {name: np.array(value) for name, value in ends.items()}
 
 
@@ -74,6 +76,14 @@ MODELS: dict[str, list[Any]] = {
     "what follows": [
         CONV, *SQUEEZE, node("Mul", ["r", "g"], ["m"], "scale"), node("Relu", ["m"], ["n"]),
         node("Add", ["n", "c"], ["s"]), node("Conv", ["s", "three"], ["y"]),
+    ],
+    "hard swish spelled out": [
+        CONV, node("Add", ["c", "3"], ["a"]), node("Clip", ["a", "0", "6"], ["b"]),
+        node("Mul", ["c", "b"], ["d"], "product"), node("Div", ["d", "6"], ["y"], "sixth"),
+    ],
+    "a product scaled in each channel": [
+        CONV, *SQUEEZE[:1], node("Mul", ["r", "c"], ["m"], "product"),
+        node("BatchNormalization", ["m", *["each"] * 4], ["y"], "norm"),
     ],
 }  # fmt: skip
 
