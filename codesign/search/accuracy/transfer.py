@@ -40,6 +40,9 @@ is worth less against a doubling of the weights than there."""
 ALIKE = 4.0
 """Doublings of products between the average networks of two sources over which these are alike:
 what is worth its LUTs on small images need not be on large ones."""
+FARTHEST = 5.0
+"""Such doublings beyond which another source says nothing at all: digits are picked better without
+photos (docs/measurements/search.md)."""
 ALIKE_TERM = 0.2
 """Deviation, besides, of the worth of a unit of TERMS that alike sources share."""
 SHARED, OWN = 0.15, 0.6
@@ -81,6 +84,17 @@ class Source:
         shares = expit(self.odds)
         chance = np.sqrt(NOISE**2 + 1 / (self.images * shares * (1 - shares)))
         return np.minimum(chance, MOST_NOISE)
+
+
+def _is_near(source: Source, centre: Floats) -> bool:
+    """Return True for a source with networks, of which the average one does work as of ``centre``.
+
+    That is, within FARTHEST doublings. centre: features, shape (f,).
+    """
+    work = FEATURES.index("log2_macs")
+    if not len(source.features):
+        return False
+    return bool(abs(source.features[:, work].mean() - centre[work]) <= FARTHEST)
 
 
 class _Size(NamedTuple):
@@ -139,7 +153,7 @@ class TransferPredictor:
     """
 
     def __init__(self, own: Source, others: Sequence[Source], centre: Floats) -> None:
-        sources = [own, *(one for one in others if len(one.features))]
+        sources = [own, *(one for one in others if _is_near(one, centre))]
         source = np.repeat(np.arange(len(sources)), [len(one.features) for one in sources])
         dataset = np.array([one.dataset for one in sources])[source]
         self._features = np.vstack([one.features for one in sources])
