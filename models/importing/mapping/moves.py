@@ -212,12 +212,10 @@ def _moved(walk: Walk, node: Node, found: Constant) -> list[Constant]:
 def _repeated(node: Node, inputs: list[Constant]) -> Constant:
     """Return a number, or a constant, repeated to a shape that memory can hold."""
     sides = tuple(int(side) for side in np.ravel(inputs[-1].values))
-    first, own = inputs[0], ()
+    first, own = inputs[0], np.shape(inputs[0].values)
     if node.op == "ConstantOfShape":
         number = np.ravel(node.attributes.get("value", np.zeros(1, np.float32)))
-        first = Constant.of(number[:1].reshape(()))
-    else:
-        own = np.shape(first.values)
+        first, own = Constant.of(number[:1].reshape(())), ()
     try:
         whole = np.broadcast_shapes(own, sides)
         check_shape([max(side, 1) for side in whole], node.outputs[0])
