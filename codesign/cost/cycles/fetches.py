@@ -30,7 +30,7 @@ class PortTiming(NamedTuple):
 
 
 class Fetches(NamedTuple):
-    """What weights from memory change of a program. Made by ``fetches``.
+    """Changes of a program whose weights come from memory. Made by ``fetches``.
 
     All but the depth are 0 where the host loads the weights.
     """

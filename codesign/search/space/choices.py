@@ -1,4 +1,4 @@
-"""What a search space may list: words and ranges of each parameter."""
+"""Words and ranges that a search space may list for each parameter."""
 
 from __future__ import annotations
 

@@ -435,7 +435,7 @@ def test_images_recognised_as_a_known_set_learn_from_its_networks(tmp_path: Path
     found = datasets.load("digits")
     for known_as, name in (("cifar10", "cifar10"), (None, "digits")):
         dataset = dataclasses.replace(found, known_as=known_as)
-        approach, _ = exploring._approach(settings(tmp_path), dataset, None, lambda *_: None)
+        approach, _ = exploring._approach(settings(tmp_path / "out"), dataset, None, print)
         assert isinstance(approach, FromScratch)
         assert approach.name == name
 
