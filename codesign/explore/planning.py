@@ -22,7 +22,7 @@ TRAINING_SHARE, RESERVE_S = 0.7, 900.0
 of it, if that is more: what follows, synthesis and simulation, does not grow with the limit."""
 ALONE = 0.7
 """Time of an epoch of large images in a training that has two processors, as a share of that of one
-that has a processor beside another."""
+that has a processor beside another: a guess, which leaves room."""
 MOST_TIMES = 8
 """Most times the epochs chosen by the size of the data set that a time limit has room for."""
 PLAN = "plan.json"

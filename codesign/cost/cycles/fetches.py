@@ -113,7 +113,7 @@ def fetches(
             stream_free = stream_now + port.start_cycles + wait + port.first_cycles + beats
             stream_now += port.fetch_cycles + wait + before
             stream_waits += wait
-            if behind and first == 0 and slot == last + 1:
+            if first == 0 and slot == last + 1:
                 stream_now += port.load_cycles  # the next image's LOAD
             before = strip_cycles(chain, slot) + npu.layer_cycles
             cycles += before

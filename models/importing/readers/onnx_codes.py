@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.readers.foreign import Node
+from models.importing.readers.foreign import REALS, Node
 from models.importing.readers.grids import Rounding, narrowed
-from models.importing.readers.onnx_reading import REALS, Reading
+from models.importing.readers.onnx_reading import Reading
 from models.importing.readers.table import RefusalError
 
 _KEEPS = (

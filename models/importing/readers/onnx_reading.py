@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.importing.readers.foreign import REALS as REALS
 from models.importing.readers.foreign import Constant, Node
 from models.importing.readers.grids import Rounding
 from models.importing.readers.table import RefusalError
