@@ -149,6 +149,9 @@ class SearchSettings:
     training each, of every finalist."""
     epochs: int | None = None
     """Epochs of each full training; None: chosen by the size of the data set."""
+    teacher: str | None = None
+    """File of weights (codesign train), or build folder, of a network for the same data whose
+    answers full trainings learn beside the labels; None: labels alone."""
     boo: float = 0.0
     """Weight of the one-bits per weight in the loss of all trainings (TrainSettings.boo)."""
     images: int = 64

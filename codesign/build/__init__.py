@@ -6,7 +6,7 @@ which have no bits yet), npu_choice and npu_file (an NPU for them), build_folder
 files), manifest (which of them are the build's and unchanged), carried (our own sources in it),
 verification (simulation of a build folder and the verdict), evaluation (accuracy of the integer
 network), built (the network of a build folder, for other data), other_data (labelled data for it),
-inputs (pictures and arrays for it).
+inputs (pictures and arrays for it), weights (trained ones from elsewhere).
 """
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "other_data",
     "pipeline",
     "verification",
+    "weights",
 ]

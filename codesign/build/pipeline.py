@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codesign import design as designs
 from codesign.build import build_folder
 from codesign.build.build_folder import Vectors
 from codesign.build.evaluation import judged_report
@@ -25,7 +24,6 @@ from models.data.datasets import Dataset, ReadOptions, Split
 from models.data.layout import Layout
 from models.data.values import InputRange
 from models.errors import DatasetError, ModelError
-from models.integer import files as network_files
 from models.integer import reference
 from models.integer.bits import LayerBits, network_bits
 from models.integer.lower import lower
@@ -223,23 +221,6 @@ def train_design(
         checkpoint=checkpoint,
         progress=progress,
     )
-
-
-def thawed(folder: Path) -> TrainedNetwork:
-    """Return the integers of a build folder as weights that training can go on from.
-
-    folder: its ``design.yaml`` and ``network.npz``. Raises YamlError, FileError or ModelError for
-    files that are missing, damaged, of different networks or not enough (models.integer.thaw).
-    """
-    from models.integer.thaw import thaw  # torch takes seconds to import
-    from models.training.trained import TrainedNetwork
-
-    design = designs.load(folder / "design.yaml")
-    integers = network_files.load(folder / build_folder.NETWORK)
-    given = design.quantisation, design.npu.scale_bits, accumulator_of(design)
-    network = thaw(integers, design.network, *given)
-    ends = design.dataset.task, integers.offset
-    return TrainedNetwork(design.network, design.quantisation, network, (), *ends)
 
 
 def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:

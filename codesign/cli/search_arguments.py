@@ -234,6 +234,12 @@ def _effort_options(group: argparse._ArgumentGroup) -> None:
         help="epochs of each full training (default: chosen by the size of the data set)",
     )
     group.add_argument(
+        "--teacher",
+        metavar="FILE",
+        help="weights of codesign train, or a build folder, of a network for the same data whose "
+        "answers full trainings learn beside the labels (default: labels alone)",
+    )
+    group.add_argument(
         "--finetune",
         type=options.integer(0),
         metavar="EPOCHS",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign.build import pipeline
+from codesign.build import pipeline, weights
 from codesign.build.evaluation import ACCURACY, WHOLE, Judged, Measured
 from codesign.cli import options, outputs
 from codesign.cli.console import Console
@@ -104,19 +104,12 @@ def run(
     """
     asked = {name: getattr(args, name) for name in SETTINGS}
     settings = pipeline.settings_of(design, dataset, **asked)
-    first, teacher = (_weights(path) if path else None for path in (args.start, args.teacher))
+    first, teacher = (weights.read(path) if path else None for path in (args.start, args.teacher))
     with progress(settings.epochs, checkpoint, console, score_name(design, dataset)) as epoch:
         return pipeline.train_design(
             design, dataset, settings, first=first, teacher=teacher, checkpoint=checkpoint,
             progress=epoch,
         )  # fmt: skip
-
-
-def _weights(path: Path) -> TrainedNetwork:
-    """Load weights of ``train``, or a build folder's integers as weights that can be trained on."""
-    from models.training.trained import TrainedNetwork  # torch takes seconds to import
-
-    return pipeline.thawed(path) if path.is_dir() else TrainedNetwork.load(path)
 
 
 def score_name(design: Design, dataset: Dataset) -> str:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from codesign.build import pipeline, verification
+from codesign.build import pipeline, verification, weights
 from codesign.build.floats.subjects import Subject
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
@@ -110,6 +110,10 @@ def explore(
         trains = given is None or settings.finetune > 0
         for note in (*dataset.notes, *(settings.training.notes(dataset) if trains else ())):
             warn(note)  # now, as the summary has them only when hours have passed
+        if settings.teacher is not None:
+            _, said = weights.read_teacher(Path(settings.teacher), dataset)
+            warn(said)
+            settings = dataclasses.replace(settings, notes=(*settings.notes, said))
         approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches
         problem = Problem(
             space,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codesign.build import weights
 from codesign.design import DatasetSpec
 from codesign.explore.replacing import TRIALS
 from codesign.fpga import devices
@@ -34,9 +35,9 @@ _LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetun
 their default."""
 _LATER_LIMITS = ("max_bit_operations", "max_lut_us")
 """Limits that budgets of searches before them did not have: left out where there is none."""
-_INDIFFERENT = ("space", "network", "zoo", "jobs", "resume", "warm_start")
-"""Shared settings that do not decide the result; the space, the network and earlier runs do by
-their content, not by their name."""
+_INDIFFERENT = ("space", "network", "zoo", "jobs", "resume", "warm_start", "teacher")
+"""Shared settings that do not decide the result; the space, networks and earlier runs do by their
+content, not by their name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +98,15 @@ class ExploreSettings(SearchSettings):
             raise UserError("keep_accuracy needs the network whose accuracy it speaks of")
         if self.min_accuracy is not None and self.keep_accuracy is not None:
             raise UserError("give min_accuracy or keep_accuracy, not both")
-        scratch = (self.warm_start, self.epochs, self.boo, self.folds > 1)
+        scratch = (self.warm_start, self.epochs, self.teacher, self.boo, self.folds > 1)
         if self.starts and any(scratch):
             raise UserError(
-                "warm_start, epochs, boo and folds are for networks that are trained from scratch; "
-                "with a network or a zoo there is finetune"
+                "warm_start, epochs, teacher, boo and folds are for networks that are trained from "
+                "scratch; with a network or a zoo there is finetune"
+            )
+        if self.teacher is not None and self.folds > 1:
+            raise UserError(
+                "give teacher or folds, not both: the teacher has learned what folds judge on"
             )
         check_prefix(self.prefix)
         _ = self.place  # raises UserError for a bad storage or study
@@ -145,7 +150,7 @@ class ExploreSettings(SearchSettings):
 
         space: JSON values that say what is chosen from (``Genome.declared``).
         A resumed search must have the same ones. The time limit is not among them. Raises OSError
-        when the area model's file cannot be read.
+        when the area model's file cannot be read, FileError for the teacher's.
         """
         model = self.area_model
         decisive = {
@@ -164,6 +169,8 @@ class ExploreSettings(SearchSettings):
         if self.warm_start:
             journals = [Path(run) / TRIALS for run in self.warm_start]
             decisive["warm_start_sha256"] = [trials_sha256(journal) for journal in journals]
+        if self.teacher is not None:
+            decisive["teacher_sha256"] = weights.digest(Path(self.teacher))
         for name in ("min_accuracy", "keep_accuracy"):
             if getattr(self, name) is not None:
                 decisive[name] = getattr(self, name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign.build import pipeline
+from codesign.build import pipeline, weights
 from codesign.build.floats import quantising
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
@@ -122,6 +122,7 @@ def _trained(
     if task.epochs == 0:
         return _short_network(task, wanted)
     name, checkpoint = task.design.name, _checkpoint(task, wanted)
+    teacher = wanted.settings.teacher
 
     def progress(done: int, epochs: int, loss: float, accuracy: float, left_s: float) -> None:
         tell((name, done, epochs, accuracy))
@@ -137,6 +138,7 @@ def _trained(
             task.design,
             wanted.dataset,
             settings_of(task, wanted),
+            teacher=weights.read(Path(teacher)) if teacher else None,
             checkpoint=checkpoint,
             progress=progress,
         )

@@ -737,6 +737,7 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
         "warm_start",
         "network",
         "zoo",
+        "teacher",
     }  # files count by their content
     # Written where they are not the default.
     later = {"training", "layout", "resize", "prefix", "finish", "prefer", "objectives", "folds",
