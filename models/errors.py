@@ -12,6 +12,10 @@ class ModelError(ValueError):
     """
 
 
+class DivergedError(ModelError):
+    """A training whose loss was not finite in the end of an epoch."""
+
+
 class YamlError(FileError):
     """Error in a YAML or JSON file.
 

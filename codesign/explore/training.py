@@ -21,6 +21,7 @@ from codesign.explore.search import Progress
 from codesign.prediction import accumulator_of
 from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
 from codesign.tools.workers import Pool
+from models.errors import DivergedError
 from models.files import json_io
 from models.integer.bits import network_bits, total
 from models.integer.lower import lower
@@ -119,8 +120,22 @@ def settings_of(task: FullTraining, wanted: FinishSettings) -> TrainSettings:
 def _trained(
     task: FullTraining, tell: Callable[[Told], None], wanted: FinishSettings
 ) -> TrainedNetwork:
+    """Return a network trained in full, or the short training's where that failed or is better."""
     if task.epochs == 0:
         return _short_network(task, wanted)
+    try:
+        trained = _fully(task, tell, wanted)
+    except DivergedError as error:
+        _note(f"the full training diverged ({error})", task, wanted)
+        return _short_network(task, wanted)
+    if trained.validation_accuracy < task.short.accuracy:
+        return _better(trained, task, wanted)
+    return trained
+
+
+def _fully(
+    task: FullTraining, tell: Callable[[Told], None], wanted: FinishSettings
+) -> TrainedNetwork:
     name, checkpoint = task.design.name, _checkpoint(task, wanted)
     teacher = wanted.settings.teacher
 
@@ -129,22 +144,18 @@ def _trained(
 
     if wanted.given:
         assert task.epochs is not None
-        trained = quantising.finetune(
+        return quantising.finetune(
             wanted.given[0], task.design, _short_network(task, wanted), task.epochs, checkpoint,
             progress, task.threads,
         )  # fmt: skip
-    else:
-        trained = pipeline.train_design(
-            task.design,
-            wanted.dataset,
-            settings_of(task, wanted),
-            teacher=weights.read(Path(teacher)) if teacher else None,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-    if trained.validation_accuracy < task.short.accuracy:
-        return _better(trained, task, wanted)
-    return trained
+    return pipeline.train_design(
+        task.design,
+        wanted.dataset,
+        settings_of(task, wanted),
+        teacher=weights.read(Path(teacher)) if teacher else None,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
 
 
 def _better(trained: TrainedNetwork, task: FullTraining, wanted: FinishSettings) -> TrainedNetwork:
@@ -159,12 +170,15 @@ def _better(trained: TrainedNetwork, task: FullTraining, wanted: FinishSettings)
     short, full = again.evaluate(validation), trained.evaluate(validation)
     if short <= full:
         return trained
-    note = (
-        f"the full training ended at {100 * full:.2f} % validation accuracy, below the short "
-        f"one's {100 * short:.2f} %: the latter's network is delivered"
-    )
-    json_io.write(_notes_file(task.design, wanted), {"notes": [note]})
+    ended = f"the full training ended at {100 * full:.2f} % validation accuracy, below the short"
+    _note(f"{ended} one's {100 * short:.2f} %", task, wanted)
     return again
+
+
+def _note(why: str, task: FullTraining, wanted: FinishSettings) -> None:
+    """Store a note that the short training's network is delivered, and why."""
+    note = f"{why}: the short training's network is delivered"
+    json_io.write(_notes_file(task.design, wanted), {"notes": [note]})
 
 
 def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork:
@@ -183,7 +197,7 @@ def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork
     assert isinstance(wanted.short, ShortTraining)
     given = design.network, design.quantisation, design.npu.scale_bits
     short = TrainingTask(task.key, *given, accumulator_of(design))
-    return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)
+    return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)[0]
 
 
 def has_begun(task: FullTraining, wanted: FinishSettings) -> bool:

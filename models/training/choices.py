@@ -61,8 +61,9 @@ class _Recipe:
 
 
 _CPUINFO = Path("/proc/cpuinfo")
-_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Flags of CPUs with products in bfloat16: of x86-64, and of 64-bit Arm."""
+_BFLOAT16 = "amx_bf16"
+"""Flag of CPUs with tiles of products in bfloat16. With AVX-512's instructions alone training took
+1.4 times as long as in float32 (docs/measurements/training.md); others were not measured."""
 _SMALL_MAP = 16 * 16
 """Most pixels per image (rows x columns) for which training uses _SMALL and one thread: on digits,
 two threads took 4 to 10 times the processor time of one, for the same wall time."""
@@ -123,7 +124,7 @@ class TrainingChoices:
     """Epochs over which full trainings average weights (TrainSettings.average_epochs)."""
     bfloat16: bool | None = None
     """True: trainings round products to bfloat16 at first (TrainSettings.bfloat16). None: those of
-    images that are not small do, if the CPU has instructions for it."""
+    images that are not small do, if the CPU has tiles for it (AMX)."""
 
     def __post_init__(self) -> None:
         if self.augment is not None and self.augment not in AUGMENTATIONS:
@@ -250,12 +251,12 @@ def worthwhile_epochs(dataset: Dataset, epochs: int) -> int:
 
 
 def fast_bfloat16() -> bool:
-    """Return True if the CPU has instructions for bfloat16, as far as Linux says."""
+    """Return True if bfloat16 is faster on this CPU than float32, as far as Linux says."""
     try:
         words = _CPUINFO.read_text().split()
     except OSError:
         return False
-    return not _BFLOAT16.isdisjoint(words)
+    return _BFLOAT16 in words
 
 
 def _recipe(dataset: Dataset) -> dict[str, Any]:

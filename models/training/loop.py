@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from models.data.datasets import Dataset
-from models.errors import ModelError
+from models.errors import DivergedError, ModelError
 from models.files.reading import printable
 from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
@@ -64,9 +64,9 @@ def train(
     teacher: a network of the same images and task whose answers are learned beside the labels; not
     used where ``start`` has one of its own. checkpoint: written after each epoch; an existing one
     of the same run is continued. Torch's random state and threads are as before afterwards. Raises
-    ModelError: the graph is not sound, quantisation, settings or data set do not fit it, the loss
-    is not finite, layers miss their zero blocks at the end, or the checkpoint is damaged or another
-    run's; OSError: it cannot be written.
+    ModelError: the graph is not sound, quantisation, settings or data set do not fit it, layers
+    miss their zero blocks, or the checkpoint is damaged or another run's; DivergedError: the loss
+    is not finite; OSError: the checkpoint cannot be written.
     """
     check_match(verify(graph), dataset)
     if teacher:
@@ -260,7 +260,7 @@ class _Run:
         """Train one epoch and return the loss and training accuracy of its history.Epoch.
 
         Seed and epoch alone determine the order and augmentation of the images. Images that fill no
-        whole batch are left out. Raises ModelError for a loss that is not finite.
+        whole batch are left out. Raises DivergedError for a loss that is not finite.
         """
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed * 100003 + epoch)
@@ -292,7 +292,7 @@ class _Run:
             total += float(loss.detach())
             right.append(self.lesson.right(found.detach(), targets))
         if not math.isfinite(total):
-            raise ModelError(
+            raise DivergedError(
                 f"epoch {epoch + 1} of {settings.epochs}: the loss is {total / steps}; lower the "
                 f"learning rate ({settings.learning_rate:g})"
             )

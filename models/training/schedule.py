@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ class TrainSettings:
     """Use of torch.compile: auto (if it saves time by a rough estimate), always or never."""
     bfloat16: bool = False
     """True: products of training steps round to bfloat16 until the network computes as hardware
-    does; faster on CPUs with such instructions. Evaluation is always in float32."""
+    does; faster on CPUs with tiles for it. Evaluation is always in float32."""
     scale_bits: int = 8
     """Width of the requantisation multipliers that training rounds scales to."""
     accumulator: Accumulator | None = None
@@ -120,6 +121,11 @@ class TrainSettings:
         """Number of the first epoch, from 0, whose batch norms are folded."""
         quantised = self.epochs - self.float_epochs
         return self.float_epochs + min(round(quantised * self.norm_share), quantised - 1)
+
+
+def calmer(settings: TrainSettings) -> TrainSettings:
+    """Return settings for a training that diverged: a quarter of the rate, no product rounded."""
+    return dataclasses.replace(settings, learning_rate=settings.learning_rate / 4, bfloat16=False)
 
 
 def pruned_share(settings: TrainSettings, epoch: float) -> float:

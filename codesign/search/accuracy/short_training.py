@@ -16,6 +16,7 @@ from codesign.search.space.accumulators import kept_bits
 from codesign.search.space.genome import Genome, Ints, network_key
 from codesign.search.trials import Proposal
 from models.data.datasets import Dataset, Split
+from models.errors import DivergedError
 from models.files.reading import quoted
 from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
@@ -36,6 +37,8 @@ SMALL_SET = 1000
 LONG = 8
 """Times the usual work from which training large images is compiled, and normalises by batches for
 LONG_NORM_SHARE of the quantised epochs: compiling takes longer than a short one."""
+MOST_REPEATS = 2
+"""Most times that a short training that diverged is repeated."""
 LONG_NORM_SHARE = 0.75
 _ADDED = {"compile": "never", "norm_share": 0.0}
 """Settings that proposals of before do not name, as they were then."""
@@ -170,12 +173,19 @@ class Outcome:
     """1-bits of all weights in sign-magnitude form (models.integer.bits)."""
     history: tuple[Epoch, ...] = ()
     """Learning curve."""
+    repeats: int = 0
+    """Times that it diverged, and was repeated at a quarter of the learning rate."""
 
 
-def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
-    """Train a network on ``dataset``, which is ``how.subset`` of the full one, on one thread."""
+def trained_network(
+    task: TrainingTask, dataset: Dataset, how: ShortTraining
+) -> tuple[TrainedNetwork, int]:
+    """Train a network on ``dataset``, which is ``how.subset`` of the full one, on one thread.
+
+    Returns with it Outcome.repeats. Raises DivergedError if the last of MOST_REPEATS diverges, too.
+    """
     from models.training.loop import train
-    from models.training.schedule import TrainSettings  # torch takes seconds to import
+    from models.training.schedule import TrainSettings, calmer  # torch takes seconds to import
 
     settings = TrainSettings(
         epochs=how.epochs, compile=how.compile, scale_bits=task.scale_bits, threads=1,
@@ -185,7 +195,12 @@ def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) ->
         class_weights=how.training.loss_weights(dataset),
         bfloat16=bool(how.training.bfloat16),
     )  # fmt: skip
-    return train(task.graph, task.quantisation, dataset, settings)
+    for repeats in range(MOST_REPEATS):
+        try:
+            return train(task.graph, task.quantisation, dataset, settings), repeats
+        except DivergedError:
+            settings = calmer(settings)
+    return train(task.graph, task.quantisation, dataset, settings), MOST_REPEATS
 
 
 def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outcome:
@@ -193,14 +208,14 @@ def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outco
     from models.integer.lower import lower
 
     start = time.monotonic()
-    trained = trained_network(task, dataset, how)
+    trained, repeats = trained_network(task, dataset, how)
     seconds = time.monotonic() - start
     if task.keep is not None:
         trained.save(task.keep)
     _, integer = lower(trained, task.scale_bits)
     bits = network_bits(integer, {}, 1)
     ones = total(bits.values()).ones
-    return Outcome(task.key, trained.validation_accuracy, seconds, ones, trained.history)
+    return Outcome(task.key, trained.validation_accuracy, seconds, ones, trained.history, repeats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +246,7 @@ class ShortTrainer:
             "one_bits": outcome.one_bits,
             "seconds": round(outcome.seconds, 2),
             "history": to_list(outcome.history),
+            **({"repeats": outcome.repeats} if outcome.repeats else {}),
         }
 
     def _task(self, proposal: Proposal) -> TrainingTask:

@@ -99,7 +99,7 @@ def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> T
     key = network_key(space, candidate)
     task = TrainingTask(key, *network(space, candidate), SCALE_BITS)
     start = time.process_time()
-    trained = trained_network(task, how.subset(dataset), how)
+    trained, _ = trained_network(task, how.subset(dataset), how)
     return Training(
         key=key,
         seed=seed,

@@ -43,7 +43,7 @@ from codesign.search.storage import StudyPlace
 from codesign.search.store import TrialStore
 from codesign.search.trials import OBJECTIVES, ONE_BITS
 from models.data import datasets
-from models.errors import DatasetError
+from models.errors import DatasetError, DivergedError
 from models.graph.network import NetworkGraph
 from models.training import choices
 from models.training.choices import TrainingChoices
@@ -560,7 +560,7 @@ def test_the_kept_short_network_is_delivered_where_the_full_training_ends_below(
     how = ShortTraining(12, len(data.train), len(data.validation), seed=0)
     graph = NetworkGraph("net-of-the-search", design.network.layers)
     task = short_training.TrainingTask("key", graph, design.quantisation, design.npu.scale_bits)
-    kept = short_training.trained_network(task, how.subset(data), how)
+    kept, _ = short_training.trained_network(task, how.subset(data), how)
     (out / "training" / "short").mkdir(parents=True, exist_ok=True)
     kept.save(short_weights(out, "key"))
     wanted = FinishSettings(settings(out), data, how, None)
@@ -570,8 +570,18 @@ def test_the_kept_short_network_is_delivered_where_the_full_training_ends_below(
     full = training.FullTraining("key", design, short, epochs=2, threads=1)
     _, found = training.train(full, lambda told: None, wanted)
     assert found.accuracy == kept.validation_accuracy
-    assert "the latter's network is delivered" in training.notes(design, wanted)[0]
+    assert "the short training's network is delivered" in training.notes(design, wanted)[0]
     training.pipeline.lower_design(design, training.load(design, wanted))
+
+    def diverges(*_: object, **options: object) -> None:
+        raise DivergedError("epoch 2 of 2: the loss is nan")
+
+    training.weights_file(design, wanted).unlink()
+    monkeypatch.setattr(training.pipeline, "train_design", diverges)
+    _, found = training.train(full, lambda told: None, wanted)
+    assert found.accuracy == kept.validation_accuracy
+    (note,) = training.notes(design, wanted)
+    assert note.startswith("the full training diverged (epoch 2 of 2: the loss is nan): the short")
     (out / "training" / f"{design.name}.json").write_text('{"notes": 1}')
     with pytest.raises(UserError, match="notes"):
         training.notes(design, wanted)

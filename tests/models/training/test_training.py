@@ -454,3 +454,18 @@ def test_every_network_of_a_process_is_compiled(monkeypatch):
             network = QuantNetwork(graph, Quantisation())
             forward = speed.prepare(network, graph, TrainSettings(compile="always"), 100)
             assert forward(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(("fast", "bfloat16"), [(False, True), (False, False), (True, True)])
+def test_rounded_products_are_compiled_only_where_they_are_fast(monkeypatch, fast, bfloat16):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda one, dynamic: compiled.append(one) or one)
+    monkeypatch.setattr(speed, "fast_bfloat16", lambda: fast)
+    graph = sequential("cnn", (1, 8, 8), _conv(4), GlobalPool("max"), Linear(10))
+    network = QuantNetwork(graph, Quantisation())
+    settings = TrainSettings(compile="always", bfloat16=bfloat16)
+    assert speed.prepare(network, graph, settings, 100)(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+    assert bool(compiled) == (fast or not bfloat16)
+    network.quantise(torch.rand(4, 1, 8, 8))
+    speed.prepare(network, graph, settings, 100)  # exact: no product is rounded
+    assert compiled
