@@ -11,6 +11,7 @@ from codesign.fpga import devices
 from codesign.goals import GOALS, PREFERENCES
 from codesign.results import MOVES, OLD_OPTIONS, Budget
 from models.data import datasets
+from models.data.targets import CLASSES, TASKS
 
 _DEFAULT = SearchOptions()
 
@@ -90,6 +91,12 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     )
     options.data_dir(group)
     data_options.add_to(group)
+    group.add_argument(
+        "--task",
+        choices=TASKS,
+        help="what the data's answers are: classes alone are searched for, any other task is "
+        f"refused at once, with what to do instead (default: {CLASSES})",
+    )
     group.add_argument(
         "--network",
         metavar="DIR",

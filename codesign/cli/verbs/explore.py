@@ -12,6 +12,8 @@ from codesign.cli import live_table, search_arguments, search_options
 from codesign.cli.console import Console, table
 from codesign.goals import heading
 from codesign.report import Candidate, comparison
+from codesign.results import UserError
+from models.data.targets import CLASSES
 
 if TYPE_CHECKING:
     from codesign.explore import ExploreResult
@@ -60,6 +62,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    if args.task not in (None, CLASSES):
+        raise UserError(
+            f"--task {args.task}: explore searches for classifiers alone; codesign train and build "
+            f"take a design with dataset.task: {args.task}, and codesign build a float network: "
+            f"codesign build NETWORK --task {args.task} --dataset FILE --npu FILE --finetune EPOCHS"
+        )
     settings = search_options.merge(args.config, vars(args)).settings()
     # A search file may come from elsewhere: where the user did not say so, it replaces nothing.
     said = args.config is None or args.out is not None

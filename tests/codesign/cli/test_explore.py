@@ -254,3 +254,15 @@ def test_a_part_that_nobody_chose_is_noted(asked):
     assert main(["explore", "--lut-budget", "9000"]) == 0
     assert main(["explore", "--lut-budget", "9000", "--device", "xc7s15"]) == 0
     assert [devices.ASSUMED in empty_summary(one, 0.0)["notes"] for one in asked] == [True, False]
+
+
+@pytest.mark.parametrize("task", ["numbers", "pixels", "reconstruction"])
+def test_a_task_that_is_not_searched_for_is_refused_before_data_is_read(task, tmp_path, capsys):
+    out = tmp_path / "run"
+    absent = str(tmp_path / "absent.npz")
+    assert main(["explore", "--lut-budget", "1", "--dataset", absent, "--task", task,
+                 "--out", str(out)]) == 2  # fmt: skip
+    said = capsys.readouterr().err
+    assert f"codesign build NETWORK --task {task}" in said
+    assert "no such file" not in said
+    assert not out.exists()
