@@ -18,7 +18,8 @@ from models.importing.ends import InputEnd, OutputEnd, input_end, joined_order, 
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
 from models.importing.joining import NAME
-from models.importing.mapping import host, kernels, moves, operators, rounding
+from models.importing.mapping import host, kernels, moves, rounding
+from models.importing import operators
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.foreign import ForeignGraph, in_order
