@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from models.importing.mapping import kernels, layouts
+from models.importing.mapping import kernels
 from models.importing.mapping.stages import Curve, Kernel, Stage
 from models.importing.mapping.walk import Value, Walk
-from models.importing.readers.foreign import Ints, Reals
+from models.importing.readers.foreign import Reals
 
 
 class Maker:
@@ -30,7 +30,7 @@ class Maker:
 
         value: with an index (features,); weights: (out, features); bias: (out,).
         """
-        name, index = _within(self.walk, value.stage, self.walk.index(value))
+        name, index = kernels.within(self.walk, value.stage, self.walk.index(value))
         stage = self.walk.stages[name]
         size = math.prod(stage.shape)
         large = kernels.spread(self.walk, weights, index, size)
@@ -82,21 +82,3 @@ class Maker:
         stage.closed = True
         self.walk.add(stage)
         return stage
-
-
-def whole(stage: Stage) -> Value:
-    """Return all values of a stage as a vector."""
-    return Value(stage.name, layouts.positions((math.prod(stage.shape),)))
-
-
-def _within(walk: Walk, name: str, index: Ints) -> tuple[str, Ints]:
-    """Return the part of a concat of vectors that holds all of ``index``, and its places there."""
-    stage = walk.stages[name]
-    if stage.op == "concat" and stage.shape[1:] == (1, 1):
-        first = 0
-        for source in stage.inputs:
-            last = first + walk.stages[source].shape[0]
-            if first <= index.min() and index.max() < last:
-                return _within(walk, source, index - first)
-            first = last
-    return name, index
