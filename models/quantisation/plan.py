@@ -107,9 +107,9 @@ def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
 
     Layers without any such field are left out. Layers without weights have no weight_bits. The
     output layer and layers that only pass codes on (max pooling, a fused ReLU) have no
-    activation_bits; a concat's activation_bits apply to all its inputs, which have none, and the
-    first's to all whose scale activations share. Only layers that ``can_be_sparse`` accepts have a sparsity. Raises ModelError when the graph is not
-    sound.
+    activation_bits; a concat's activation_bits apply to all its inputs, which have none, and those
+    of the first of layers whose scale activations share to the others. Only layers that
+    ``can_be_sparse`` accepts have a sparsity. Raises ModelError when the graph is not sound.
     """
     legal = legalise(graph)
     concat_of, owners = _concat_members(legal), _scale_owners(legal)

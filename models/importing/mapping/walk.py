@@ -135,10 +135,7 @@ class Walk:
         stage.gain, stage.bias = np.ones(shape[0]), np.zeros(shape[0])
 
     def own_shape(self) -> Shape:
-        """Return the map of the file's input: that of a sequence that a recurrent cell reads, too.
-
-        Raises RefusalError.
-        """
+        """Return the map of the file's input, or of a recurrent cell's. Raises RefusalError."""
         own = next(iter(self.graph.inputs.values()))
         recurs = any(node.op in RECURRENT for node in self.graph.nodes)
         is_sequence = recurs and len(own) == 3 and own[1] == 1

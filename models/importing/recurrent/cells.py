@@ -10,7 +10,6 @@ all squares of a kind another.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -44,19 +43,6 @@ class State:
 
     output: Held | None = None
     memory: Held | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Cell(Protocol):
-    """A kind of cell with its weights."""
-
-    weights: Weights
-
-    def first(self, maker: Maker, x: Value) -> State:
-        """Return the state before the first step, which reads ``x``."""
-
-    def step(self, maker: Maker, x: Value, state: State) -> State:
-        """Add the stages of one step; x: index (features,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +185,10 @@ class Gru:
             part = maker.linear("new_state", joined, 2 * inner[:, None] * r)
             total = maker.sum("new", total, part)
         return maker.curve(total, "sigmoid", SIGMOID)
+
+
+Cell = Plain | Lstm | Gru
+"""A kind of cell with its weights."""
 
 
 def _at(units: int, block: int, count: int) -> Reals:

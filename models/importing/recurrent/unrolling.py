@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,33 +38,29 @@ def recurrent(walk: Walk, node: Node) -> Row:
         walk.fix_input(x.T[None])
     used = [bool(name) and walk.readers[name] > 0 for name in (*node.outputs, "", "", "")]
     base = walk.name(node)
-    first, runs = None, []
+    runs = []
     for number, one in enumerate(given):
         backwards = number == 1 or node.attributes.get("direction") == "reverse"
         maker = Maker(walk, f"{base}_back" if backwards else base)
         places = range(len(x))[:: -1 if backwards else 1]
         inputs = {t: Value(value.stage, x[t]) for t in places}
-        run = _run(maker, _cell(node, one), inputs, used)
-        runs.append(run)
-    maker = Maker(walk, base)
-    first = _put(maker, node, runs, used)
+        runs.append(_run(maker, _cell(node, one), inputs, used))
+    first = _put(Maker(walk, base), node, runs, used)
     words = sum(one.states.size for one in given)
     note = f"{len(x)} steps, each with its own copy of {words} weights of the state"
     return Row(node.name, node.operator or node.op, "mapped", first.name, note)
 
 
+@dataclass(eq=False)
 class _Run:
     """Outputs of one direction: (units,) of each step wanted, by its place in the sequence."""
 
-    def __init__(self) -> None:
-        self.outputs: dict[int, Stage] = {}
-        self.last: Stage | None = None
-        self.memory: Stage | None = None
+    outputs: dict[int, Stage] = field(default_factory=dict)
+    last: Stage | None = None
+    memory: Stage | None = None
 
 
-def _run(
-    maker: Maker, cell: Cell, inputs: dict[int, Value], used: Sequence[bool]
-) -> _Run:
+def _run(maker: Maker, cell: Cell, inputs: dict[int, Value], used: Sequence[bool]) -> _Run:
     """Add all steps of one direction, in the order of ``inputs``."""
     found, state = _Run(), State()
     for position, (t, x) in enumerate(inputs.items()):

@@ -93,5 +93,5 @@ def test_a_partition_is_written_and_the_hosts_nodes_named(
     assert "--partition" in capsys.readouterr().err
     assert main(["import", str(path), "--out", str(out), "--partition", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["host"]
-    assert (row["name"], row["note"]) == ("cell", "is no operator that can be mapped")
+    assert (row["name"], row["note"]) == ("cell", "reads a tensor of shape (1, 4, 1, 1)")
     assert folder.load(out).output.name == "a"
