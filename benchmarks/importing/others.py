@@ -158,7 +158,7 @@ KINDS: Mapping[str, Kind] = {
     "LSTM": (lambda: Recurrent(nn.LSTM, False), _SEQUENCE),
     "CRNN with GRU": (lambda: Recurrent(nn.GRU, True), _SEQUENCE),
     "LSTM of 28 steps": (lambda: Recurrent(nn.LSTM, False), (1, 40, 28)),
-    "CRNN with GRU of 25 steps": (lambda: Recurrent(nn.GRU, True, 4), _SEQUENCE),
+    "CRNN with GRU of 26 steps": (lambda: Recurrent(nn.GRU, True, 4), _SEQUENCE),
     "Auto-encoder of anomalies": (lambda: mlp(640, 128, 128, 8, 128, 640, norm=True), (1, 640)),
     "Jet tagging": (lambda: mlp(16, 64, 32, 32, 5), (1, 16)),
     "Tabular ResNet": (lambda: seq(nn.Linear(20, 32), Sum(mlp(32, 32, 32), nn.Identity()),
