@@ -53,7 +53,7 @@ def test_refusals_end_with_2_and_write_nothing(
     assert (row["name"], row["operator"]) == ("cell", "LSTM")
     assert not (tmp_path / "net").exists()
     assert main(["import", str(path), "--out", str(tmp_path / "net")]) == 2
-    assert "refused: cell (LSTM)" in capsys.readouterr().out
+    assert "refused: cell (LSTM, attribute X)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04."])
