@@ -70,6 +70,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.importing.readers": {"models.files", "models.graph"},
     "models.importing.readers.tflite": {"models.files", "models.graph", "models.importing.readers"},
     "models.importing.mapping": {"models.files", "models.graph", "models.importing.readers"},
+    "models.importing.recurrent": {
+        "models.graph",
+        "models.importing.readers",
+        "models.importing.mapping",
+    },
     "models.importing": {
         "models.files",
         "models.data",
@@ -78,6 +83,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.importing.readers",
         "models.importing.readers.tflite",
         "models.importing.mapping",
+        "models.importing.recurrent",
     },
     "models.exporting": {"models.integer"},
     "models.calibration": {

@@ -19,9 +19,9 @@ _MFCC, _SEQUENCE, _RGB = (1, 1, 49, 10), (1, 40, 101), (1, 3, 32, 32)
 class Recurrent(nn.Module):
     """A recurrent layer on the rows of a map, and a linear layer on its last state."""
 
-    def __init__(self, kind: type[nn.Module], front: bool) -> None:
+    def __init__(self, kind: type[nn.Module], front: bool, stride: int = 1) -> None:
         super().__init__()
-        self.front = nn.Conv1d(40, 40, 5, padding=2) if front else nn.Identity()
+        self.front = nn.Conv1d(40, 40, 5, stride, padding=2) if front else nn.Identity()
         self.cell, self.last = kind(40, 16, batch_first=True), nn.Linear(16, 10)
 
     def forward(self, x: Any) -> Any:
@@ -157,6 +157,8 @@ KINDS: Mapping[str, Kind] = {
     "BC-ResNet": (lambda: seq(conv(1, 16), Broadcast(16), head(16, 12)), _MFCC),
     "LSTM": (lambda: Recurrent(nn.LSTM, False), _SEQUENCE),
     "CRNN with GRU": (lambda: Recurrent(nn.GRU, True), _SEQUENCE),
+    "LSTM of 28 steps": (lambda: Recurrent(nn.LSTM, False), (1, 40, 28)),
+    "CRNN with GRU of 26 steps": (lambda: Recurrent(nn.GRU, True, 4), _SEQUENCE),
     "Auto-encoder of anomalies": (lambda: mlp(640, 128, 128, 8, 128, 640, norm=True), (1, 640)),
     "Jet tagging": (lambda: mlp(16, 64, 32, 32, 5), (1, 16)),
     "Tabular ResNet": (lambda: seq(nn.Linear(20, 32), Sum(mlp(32, 32, 32), nn.Identity()),

@@ -60,7 +60,9 @@ POSITIVE = ("sigmoid", "softplus", "quarter_square", "sixteenth_square")
 class Activation(LayerSpec):
     """Activation function of each value, looked up in a table by the codes before it.
 
-    function: its name, one of FUNCTIONS.
+    function: its name, one of FUNCTIONS. table: name of a table that activations of one function
+    share: the codes before all of them have one scale, as have those behind them, so that an NPU
+    has room for many; "" for a table of its own.
 
     >>> Activation("silu").output_shape([(16, 8, 8)])
     (16, 8, 8)
@@ -68,6 +70,7 @@ class Activation(LayerSpec):
 
     op: ClassVar[str] = "activation"
     function: str
+    table: str = ""
 
     def __post_init__(self) -> None:
         if self.function not in FUNCTIONS:

@@ -9,7 +9,7 @@ import networkx as nx
 from models.errors import ModelError
 from models.files.reading import quoted
 from models.graph.alternatives import unsupported
-from models.graph.layers import OPS, Conv2d, Input, Linear, Shape
+from models.graph.layers import OPS, Activation, Add, Conv2d, Input, Linear, Shape
 from models.graph.network import NetworkGraph
 
 MOST_LAYERS = 512
@@ -29,7 +29,8 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
 
     Rules: known operators, matching numbers and shapes of inputs, no more layers, no larger tensors
     or kernels and no more weights than the limits above, one input, one output, all layers reached
-    from the input. The output is a linear layer or a convolution, without ReLU.
+    from the input. The output is a linear layer or a convolution, without ReLU. Activations that
+    share a table have one function and read what layers compute, all signed or all rectified.
     """
     if len(graph.layers) > MOST_LAYERS:
         raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
@@ -44,6 +45,7 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
     if loose:
         raise ModelError(f"the layers {', '.join(loose)} do not depend on the input")
     _check_output(graph)
+    _check_tables(graph)
     return graph
 
 
@@ -101,3 +103,22 @@ def _check_output(graph: NetworkGraph) -> None:
         )
     if last.spec.relu:
         raise ModelError(f"layer {last.name}: the output layer returns logits; set relu: false")
+
+
+def _check_tables(graph: NetworkGraph) -> None:
+    first: dict[str, tuple[str, bool]] = {}
+    for layer in graph.layers:
+        if not (isinstance(layer.spec, Activation) and layer.spec.table):
+            continue
+        before = graph[layer.inputs[0]].spec
+        if not isinstance(before, Conv2d | Linear | Add):
+            raise ModelError(
+                f"layer {layer.name}: shares a table, so it must read a conv2d, a linear layer or "
+                f"an add, not {before.op}"
+            )
+        found = layer.spec.function, before.relu
+        if first.setdefault(layer.spec.table, found) != found:
+            raise ModelError(
+                f"layer {layer.name}: others of table {quoted(layer.spec.table)} have another "
+                "function, or a ReLU before them where it has none"
+            )

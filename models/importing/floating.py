@@ -102,7 +102,8 @@ class _Builder:
             case "activation":
                 if stage.curve is None or stage.curve.gate:
                     raise ModelError("its function is rounded within")
-                self._put(stage.name, Activation(stage.curve.function), stage.inputs)
+                shared = stage.curve.function, stage.curve.table
+                self._put(stage.name, Activation(*shared), stage.inputs)
             case "scale":
                 plain = _is_plain(stage.gain, stage.bias)
                 if plain and relu:

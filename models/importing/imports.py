@@ -13,12 +13,13 @@ from typing import Any
 from models.data.values import InputRange
 from models.errors import ModelError
 from models.files.reading import FileError, escaped, max_memory, quoted, read_bytes
+from models.importing import operators
 from models.importing import outputs as joining
 from models.importing.ends import InputEnd, OutputEnd, input_end, joined_order, output_ends
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
 from models.importing.joining import NAME
-from models.importing.mapping import host, kernels, moves, operators, rounding
+from models.importing.mapping import host, kernels, moves, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.foreign import ForeignGraph, in_order

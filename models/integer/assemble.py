@@ -192,7 +192,8 @@ def _lookup(
         (scales[plan.scale_owner], plan.zero_point, plan.bits)
         for plan in (before, plans[layer.name])
     )
-    return lookup(FUNCTIONS[layer.spec.function], first, last)
+    made = lookup(FUNCTIONS[layer.spec.function], first, last)
+    return dataclasses.replace(made, table=layer.spec.table)
 
 
 def _mac_layer(

@@ -101,6 +101,8 @@ class Lookup:
     """Bits of the codes that are looked up."""
     zero_point: int
     """Code that is looked up for a sum of 0."""
+    table: str = ""
+    """Name that layers of one table have before their scales are known; not stored."""
 
 
 @dataclass(frozen=True, eq=False)

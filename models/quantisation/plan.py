@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from networkx.utils import UnionFind
+
 from models import arithmetic
 from models.errors import ModelError
 from models.files.nodes import nearest
@@ -105,18 +107,18 @@ def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
 
     Layers without any such field are left out. Layers without weights have no weight_bits. The
     output layer and layers that only pass codes on (max pooling, a fused ReLU) have no
-    activation_bits; a concat's activation_bits apply to all its inputs, which have none. Only
-    layers that ``can_be_sparse`` accepts have a sparsity. Raises ModelError when the graph is not
-    sound.
+    activation_bits; a concat's activation_bits apply to all its inputs, which have none, and those
+    of the first of layers whose scale activations share to the others. Only layers that
+    ``can_be_sparse`` accepts have a sparsity. Raises ModelError when the graph is not sound.
     """
     legal = legalise(graph)
-    concat_of = _concat_members(legal)
+    concat_of, owners = _concat_members(legal), _scale_owners(legal)
     found: dict[str, tuple[str, ...]] = {}
     for layer in legal.layers:
         fields = []
         if isinstance(layer.spec, Conv2d | Linear):
             fields.append(WEIGHT_BITS)
-        own_scale = scale_source(legal, layer.name) == layer.name and layer.name not in concat_of
+        own_scale = owners[layer.name] == layer.name and layer.name not in concat_of
         if own_scale and not isinstance(layer.spec, Input) and layer.name != legal.output.name:
             fields.append(ACTIVATION_BITS)
         if can_be_sparse(layer.spec):
@@ -146,6 +148,39 @@ def bit_notes(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, str]
 def can_be_sparse(spec: LayerSpec) -> bool:
     """True for a linear layer, or a convolution that is neither grouped nor depthwise."""
     return isinstance(spec, Linear) or (isinstance(spec, Conv2d) and spec.groups == 1)
+
+
+def _scale_owners(graph: NetworkGraph) -> dict[str, str]:
+    """Return the name of the layer that owns the scale of each layer's output, by its name.
+
+    The inputs of a concat have the concat's; of what activations that share a table read, and of
+    their results, the first owner has it. ``graph`` is in legal form. Raises ModelError where those
+    that share one are partly signed.
+    """
+    concat_of = _concat_members(graph)
+    own: dict[str, str] = {}
+    for layer in graph.layers:
+        owner = scale_source(graph, layer.name)
+        while owner in concat_of:  # an inner concat belongs to an outer one
+            owner = concat_of[owner]
+        own[layer.name] = owner
+    shared: dict[tuple[str, bool], set[str]] = {}
+    for layer in graph.layers:
+        if isinstance(layer.spec, Activation) and layer.spec.table:
+            for name, behind in ((layer.inputs[0], False), (layer.name, True)):
+                shared.setdefault((layer.spec.table, behind), set()).add(own[name])
+    ties = UnionFind()
+    for tied in shared.values():
+        ties.union(*tied)
+    place = {layer.name: number for number, layer in enumerate(graph.layers)}
+    first = {one: min(tied, key=place.__getitem__) for tied in ties.to_sets() for one in tied}
+    for one, owner in first.items():
+        if is_signed(graph, one) != is_signed(graph, owner):
+            raise ModelError(
+                f"layers {owner} and {one} have one scale by the table of an activation behind or "
+                "in them, but codes of one alone are signed"
+            )
+    return {name: first.get(owner, owner) for name, owner in own.items()}
 
 
 def _concat_members(graph: NetworkGraph) -> dict[str, str]:
@@ -203,12 +238,10 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
 
     ``graph`` is in legal form.
     """
-    concat_of = _concat_members(graph)
     plans: dict[str, TensorPlan] = {}
+    owners = _scale_owners(graph)
     for layer in graph.layers:
-        owner = scale_source(graph, layer.name)
-        while owner in concat_of:  # an inner concat belongs to an outer one
-            owner = concat_of[owner]
+        owner = owners[layer.name]
         spec = graph[owner].spec
         if isinstance(spec, Input):
             bits, zero = quantisation.input_bits, quantisation.input_zero_point

@@ -42,8 +42,8 @@ def add(network: IntegerNetwork, config: NpuConfig, image: NDArray[np.uint32]) -
 
 
 def _content(network: IntegerNetwork, layer: MacLayer) -> bytes:
-    """Return a layer's table; before scales are known, a stand-in that no other layer has."""
+    """Return a layer's table; before scales are known, a stand-in by the name of a shared table."""
     assert layer.lookup
     if network.blank:
-        return layer.name.encode()
+        return f"{layer.lookup.table}/{'' if layer.lookup.table else layer.name}".encode()
     return layer.lookup.codes.astype(np.uint8).tobytes()

@@ -1,8 +1,8 @@
 """Mapping of the neutral graph of a file to stages: layers in the making.
 
-host (what is left to it, where a part ends), walk (along the nodes), operators (which function maps
-which node): moves, borders, convolutions, sums and their kernels, products, pools, channels,
-rounding; layouts (where values lie) and phases (of finer maps), stages.
+host (what is left to it, where a part ends), walk (along the nodes); what maps a node: moves,
+borders, convolutions, sums and their kernels, products, pools, channels, rounding; layouts (where
+values lie) and phases (of finer maps), stages.
 """
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "kernels",
     "layouts",
     "moves",
-    "operators",
     "phases",
     "pools",
     "products",

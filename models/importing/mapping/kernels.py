@@ -103,6 +103,22 @@ def spread(walk: Walk, array: Any, places: Ints, size: int) -> Any:
     return large
 
 
+def within(walk: Walk, name: str, index: Ints) -> tuple[str, Ints]:
+    """Return the stage that holds all of ``index``, positions in stage ``name``; and those there.
+
+    It is a part of that stage, if that joins vectors, and else the stage itself.
+    """
+    stage = walk.stages[name]
+    if stage.op == "concat" and stage.shape[1:] == (1, 1):
+        first = 0
+        for source in stage.inputs:
+            last = first + walk.stages[source].shape[0]
+            if first <= index.min() and index.max() < last:
+                return within(walk, source, index - first)
+            first = last
+    return name, index
+
+
 def add_bias(
     walk: Walk,
     node: Node,

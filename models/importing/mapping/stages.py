@@ -64,7 +64,8 @@ class Curve:
     """Activation function of a stage, by its name in ``activations.FUNCTIONS``.
 
     gate: grid that the file rounds the function's values to before it multiplies the input by them
-    (SiLU as the product of x and sigmoid(x)); None: it does not.
+    (SiLU as the product of x and sigmoid(x)); None: it does not. table: name of the table that it
+    shares with others of a float network.
 
     >>> Curve("tanh").values(np.zeros(1)).tolist()
     [0.0]
@@ -72,6 +73,7 @@ class Curve:
 
     function: str
     gate: Grid | None = None
+    table: str = ""
 
     def values(self, x: Reals) -> Reals:
         """Return the function of real values."""

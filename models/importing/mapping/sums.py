@@ -47,8 +47,9 @@ def linear(walk: Walk, node: Node) -> Row:
         rows = rows or (1,)
     if value.index.size != weights.values.shape[1]:
         return _each_place(walk, node, value, weights, rows)
-    index = walk.index(value).ravel()
-    stage = walk.closed(value)
+    part, index = kernels.within(walk, value.stage, walk.index(value).ravel())
+    stage = walk.stages[part]
+    stage.closed = True
     if math.prod(stage.shape) * len(weights.values) > MOST_WEIGHTS:
         raise RefusalError(f"has more than {MOST_WEIGHTS} weights", "B")
     weights = kernels.each(

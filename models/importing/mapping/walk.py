@@ -12,6 +12,7 @@ import numpy as np
 
 from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
+from models.graph.layers import Shape
 from models.importing.mapping import layouts
 from models.importing.mapping.stages import Kernel, Stage, unused
 from models.importing.readers.foreign import (
@@ -29,6 +30,8 @@ INPUT = "input"
 """Name of the stage of the network's input."""
 INPUT_ARRAYS = 4
 """Arrays of the input's size that are made of its positions."""
+RECURRENT = ("LSTM", "GRU", "RNN")
+"""Operators whose input is a sequence (steps, batch, features)."""
 LONGEST_NAME = 40
 """Most characters of a node's name that its layer's name keeps."""
 
@@ -125,11 +128,18 @@ class Walk:
             shape = (0, 0, 0)
         count = stage.shape[0]
         if not shape[0] or order.size != count or (np.bincount(order, minlength=count) != 1).any():
-            shape, order = layouts.map_shape(own), np.arange(count)
+            shape, order = self.own_shape(), np.arange(count)
         self.input_order, self._inverse = order, np.empty(count, np.int64)
         self._inverse[order] = np.arange(count)
         stage.shape = shape
         stage.gain, stage.bias = np.ones(shape[0]), np.zeros(shape[0])
+
+    def own_shape(self) -> Shape:
+        """Return the map of the file's input, or of a recurrent cell's. Raises RefusalError."""
+        own = next(iter(self.graph.inputs.values()))
+        recurs = any(node.op in RECURRENT for node in self.graph.nodes)
+        is_sequence = recurs and len(own) == 3 and own[1] == 1
+        return (own[0], 1, own[2]) if is_sequence else layouts.map_shape(own)
 
     def put(self, node: Node, value: Value, position: int = 0) -> None:
         """Say where an output of a node is found."""
@@ -272,7 +282,7 @@ def _begin(found: Walk) -> None:
     ((name, shape),) = inputs.items()
     found.memory.take(name, INPUT_ARRAYS * math.prod(shape))
     index = layouts.positions(shape)
-    layouts.map_shape(shape)
+    found.own_shape()
     found.stages[INPUT] = Stage(INPUT, "input", (), (index.size, 1, 1))
     found.values[name] = Value(INPUT, index)
     if found.graph.format == "tflite" and index.ndim == 4:

@@ -121,6 +121,8 @@ class _Reader:
         for item in node.attribute:
             if item.type == AttributeProto.TENSOR:
                 found[item.name] = self._array(item.t)
+            elif item.type == AttributeProto.STRINGS:
+                found[item.name] = [one.decode(errors="replace") for one in item.strings]
             elif item.type in (AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.STRING,
                                AttributeProto.INTS, AttributeProto.FLOATS):  # fmt: skip
                 value = helper.get_attribute_value(item)

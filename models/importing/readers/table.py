@@ -23,8 +23,6 @@ class RefusalError(ModelError):
 
 INSTEAD = {
     "Softmax": "leave it to the host: only at the network's end is it taken off",
-    "LSTM": "use convolutions over time",
-    "GRU": "use convolutions over time",
     "ConvTranspose": "use a convolution on a larger map",
     "TRANSPOSE_CONV": "use a convolution on a larger map",
     "Resize": "resize to nearest values, or bilinearly",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.readers import torch_moves
+from models.importing.readers import torch_moves, torch_recurrent
 from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding, narrowed
 from models.importing.readers.table import RefusalError
@@ -268,6 +268,10 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
     "aten.gelu": lambda call: call.node(
         "Gelu", call.tensor("self"), approximate=str(call.args["approximate"])),
     **dict.fromkeys(("aten.to", "aten._to_copy"), _cast),
+    "aten.lstm": torch_recurrent.recurrent("LSTM"), "aten.gru": torch_recurrent.recurrent("GRU"),
+    **{f"aten.rnn_{name}": torch_recurrent.recurrent("RNN", activations=[name] * 2)
+       for name in ("tanh", "relu")},
+    "aten.zeros": torch_recurrent.zeros,
     "aten.argmax": _plain("ArgMax"),
     **{f"quantized_decomposed.quantize_per_{what}": _rounding("Quantise")
        for what in ("tensor", "channel")},
@@ -276,7 +280,7 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
 }  # fmt: skip
 """Operator -> what reads a call of it."""
 NAMES: Mapping[str, str] = {
-    "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.upsample_bicubic2d": "Resize",
+    "aten.upsample_bicubic2d": "Resize",
     "aten.layer_norm": "LayerNormalization", "aten.instance_norm": "InstanceNormalization",
     "quantized_decomposed.choose_qparams": "DynamicQuantizeLinear",
 }  # fmt: skip

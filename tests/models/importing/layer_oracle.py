@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from models.importing import operators
 from models.importing.integers import integer_network
-from models.importing.mapping import kernels, moves, operators
+from models.importing.mapping import kernels, moves
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers.foreign import Node
 from models.importing.readers.table import Table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.importing.mapping import host, kernels, moves, operators
+from models.importing import operators
+from models.importing.mapping import host, kernels, moves
 from models.importing.mapping.walk import Walk, walk
 from models.importing.readers import onnx_file
 from models.importing.readers.table import Table

@@ -139,7 +139,7 @@ def test_damaged_files_never_end_in_another_error(tmp_path: Path) -> None:
 
 REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "nan": ([conv()], {"w": np.full((4, 3, 3, 3), np.nan, np.float32)}, "not finite"),
-    "operator": ([node("LSTM", ["x"], ["y"], "l")], {}, "no operator"),
+    "operator": ([node("Einsum", ["x"], ["y"], "l")], {}, "no operator"),
     "selu": ([node("Selu", ["x"], ["y"], "l")], {}, "no operator"),
     "softmax within": (
         [node("Softmax", ["x"], ["s"], "s"), node("Conv", ["s", "w"], ["y"])], WEIGHTS,
@@ -179,7 +179,7 @@ def test_all_that_is_refused_is_said_at_once(tmp_path: Path) -> None:
     nodes = [
         node("LSTM", ["x"], ["a"], "first"),
         node("Conv", ["a", "w"], ["b"], "second"),
-        node("GRU", ["b"], ["c"], "third"),
+        node("Selu", ["b"], ["c"], "third"),
         node("Conv", ["c", "bad"], ["y"], "fourth"),
     ]
     constants = {**WEIGHTS, "bad": np.full((4, 4, 3, 3), np.inf, np.float32)}

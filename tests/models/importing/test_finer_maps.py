@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from models.importing import programs
-from models.importing.mapping import host, kernels, moves, operators
+from models.importing import operators, programs
+from models.importing.mapping import host, kernels, moves
 from models.importing.mapping.walk import walk
 from models.importing.readers import torch_program
 from models.importing.readers.table import Table

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from models.errors import ModelError
 from models.files.reading import FileError
-from models.importing import folder, imports, programs
-from models.importing.mapping import host, kernels, moves, operators
+from models.importing import folder, imports, operators, programs
+from models.importing.mapping import host, kernels, moves
 from models.importing.mapping.walk import walk
 from models.importing.readers import torch_program
 from models.importing.readers.table import Table

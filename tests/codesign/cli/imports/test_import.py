@@ -53,7 +53,7 @@ def test_refusals_end_with_2_and_write_nothing(
     assert (row["name"], row["operator"]) == ("cell", "LSTM")
     assert not (tmp_path / "net").exists()
     assert main(["import", str(path), "--out", str(tmp_path / "net")]) == 2
-    assert "refused: cell (LSTM)" in capsys.readouterr().out
+    assert "refused: cell (LSTM, attribute X)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04."])
@@ -93,5 +93,5 @@ def test_a_partition_is_written_and_the_hosts_nodes_named(
     assert "--partition" in capsys.readouterr().err
     assert main(["import", str(path), "--out", str(out), "--partition", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["host"]
-    assert (row["name"], row["note"]) == ("cell", "is no operator that can be mapped")
+    assert (row["name"], row["note"]) == ("cell", "reads a tensor of shape (1, 4, 1, 1)")
     assert folder.load(out).output.name == "a"

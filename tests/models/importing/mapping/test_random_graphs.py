@@ -15,7 +15,8 @@ from onnx import ModelProto  # noqa: E402
 
 from models.errors import ModelError  # noqa: E402
 from models.files.reading import FileError  # noqa: E402
-from models.importing.mapping import host, kernels, moves, operators  # noqa: E402
+from models.importing import operators  # noqa: E402
+from models.importing.mapping import host, kernels, moves  # noqa: E402
 from models.importing.mapping.walk import walk  # noqa: E402
 from models.importing.readers import onnx_file  # noqa: E402
 from models.importing.readers.table import Table  # noqa: E402

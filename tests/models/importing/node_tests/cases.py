@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 from models.importing.mapping import host
-from models.importing.mapping.operators import HANDLERS
+from models.importing.operators import HANDLERS
 from models.importing.readers import onnx_operators
 
 OPERATORS = (set(HANDLERS) | set(onnx_operators.READERS)) - {"Constant", *host.OPERATORS}

@@ -10,7 +10,8 @@ import numpy as np
 
 from models.errors import ModelError
 from models.files.reading import FileError
-from models.importing.mapping import host, kernels, moves, operators
+from models.importing import operators
+from models.importing.mapping import host, kernels, moves
 from models.importing.mapping.stages import Stage
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file

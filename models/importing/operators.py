@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.importing.mapping import borders, channels, convolutions, moves, pools, rounding, sums
-from models.importing.mapping.walk import Handler
+from models.importing.mapping.walk import RECURRENT, Handler
+from models.importing.recurrent import unrolling
 
 _HANDLERS: Mapping[str, Handler] = {
     "Conv": convolutions.conv,
@@ -24,6 +25,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "Mul": channels.arithmetic,
     "Div": channels.arithmetic,
     "Concat": sums.concat,
+    **dict.fromkeys(RECURRENT, unrolling.recurrent),
     "Relu": channels.clip,
     "Clip": channels.clip,
     "LeakyRelu": channels.leaky,
