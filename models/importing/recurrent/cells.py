@@ -25,7 +25,7 @@ SIGMOID, MEMORY, STATE, RESET, TANH = "cell", "cell_memory", "cell_state", "cell
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Values (units,) held as a stage of others: ``matrix @ stage``. Made by a cell.
+    """Values (units,) held as a stage of others: ``matrix @ stage``. Made by ``Lstm`` and others.
 
     matrix: (units, values).
     """
@@ -36,7 +36,7 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """State between steps; None stands for zeros. Made by a cell.
+    """State between steps; None stands for zeros. Made by ``Lstm`` and others.
 
     output: of the units; memory: an LSTM's cell.
     """

@@ -1,4 +1,4 @@
-"""What a recurrent node says, as ONNX has it: weights of its directions, and first states.
+"""Weights of a recurrent node's directions, and its first states, as ONNX has them.
 
 Source of layouts and formulas: ONNX's operators LSTM, GRU and RNN, of versions 7 to 22.
 """
