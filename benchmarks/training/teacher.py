@@ -200,6 +200,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args(argv)
     dataset = datasets.load(args.data)
+    if (dataset.shape, dataset.classes) != ((3, 32, 32), 10) or len(dataset.train) < BATCH:
+        parser.error(
+            f"{args.data}: needs {BATCH} or more training images of 3 x 32 x 32, 10 classes"
+        )
+    if min(args.epochs, args.threads) < 1:
+        parser.error("--epochs and --threads must be 1 or more")
     history: list[Epoch] = []
     with torch.random.fork_rng(devices=[]), speed.threads(args.threads):
         speed.keep_memory()

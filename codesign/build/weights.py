@@ -44,8 +44,8 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def read_teacher(path: Path, dataset: Dataset) -> tuple[TrainedNetwork, str]:
-    """Return a network whose answers trainings on ``dataset`` learn, and a sentence about it.
+def told_of_teacher(path: Path, dataset: Dataset) -> str:
+    """Return a sentence about a network whose answers trainings on ``dataset`` are to learn.
 
     Raises ModelError as ``read`` does, and for one of other inputs, outputs or task.
     """
@@ -56,7 +56,7 @@ def read_teacher(path: Path, dataset: Dataset) -> tuple[TrainedNetwork, str]:
     except ModelError as error:
         raise ModelError(f"{path} cannot teach: {error}") from None
     accuracy = 100 * teacher.evaluate(dataset.validation)
-    return teacher, (
+    return (
         f"full trainings learn the answers of {path} beside the labels: {accuracy:.2f} % of the "
         "validation images are right, more than it deserves if it was trained on some of them"
     )

@@ -111,7 +111,7 @@ def explore(
         for note in (*dataset.notes, *(settings.training.notes(dataset) if trains else ())):
             warn(note)  # now, as the summary has them only when hours have passed
         if settings.teacher is not None:
-            _, said = weights.read_teacher(Path(settings.teacher), dataset)
+            said = weights.told_of_teacher(Path(settings.teacher), dataset)
             warn(said)
             settings = dataclasses.replace(settings, notes=(*settings.notes, said))
         approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches

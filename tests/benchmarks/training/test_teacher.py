@@ -45,3 +45,8 @@ def test_teacher_learns_and_is_read_back(tmp_path, capsys, monkeypatch):
     assert trained.history[-1].accuracy == pytest.approx(trained.history[-2].accuracy, abs=0.1)
     assert len(json.loads((tmp_path / "teacher.weights.log.json").read_text())) == 5
     assert "8 bits" in capsys.readouterr().out
+    monkeypatch.setattr(teacher, "BATCH", 500)
+    for wrong, told in ((["digits"], "500 or more"), ([str(data)], "500 or more")):
+        with pytest.raises(SystemExit, match="2"):
+            teacher.main([*wrong, "--out", str(out)])
+        assert told in capsys.readouterr().err
